@@ -1,0 +1,161 @@
+// Package api_test checks the description of the API against the code that
+// serves it.
+package api_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/oci"
+)
+
+type document struct {
+	Paths map[string]map[string]any `json:"paths"`
+}
+
+// operations calls fn for each operation of the description.
+func operations(d document, fn func(path, method string, op map[string]any)) {
+	for path, item := range d.Paths {
+		for method, op := range item {
+			if method != "parameters" {
+				fn(path, strings.ToUpper(method), op.(map[string]any))
+			}
+		}
+	}
+}
+
+func read(t *testing.T) (d document, tree map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d, tree
+}
+
+var samples = strings.NewReplacer(
+	"{name}", "group/app",
+	"{digest}", "sha256:"+strings.Repeat("0", 64),
+	"{reference}", "latest",
+	"{id}", "opaque",
+)
+
+// Each kind of request that the distribution API has is described, and nothing
+// is described that it has not.
+func TestDistributionIsDescribed(t *testing.T) {
+	d, _ := read(t)
+	described := map[oci.Kind]string{}
+	operations(d, func(path, method string, op map[string]any) {
+		if !slices.Contains(op["tags"].([]any), any("distribution")) {
+			return
+		}
+		q, err := oci.ParseRequest(method, samples.Replace(path))
+		if err != nil {
+			t.Errorf("%s %s is described and no request: %v", method, path, err)
+			return
+		}
+		if other := described[q.Kind]; other != "" {
+			t.Errorf("%s %s and %s are both %s", method, path, other, q.Kind)
+		}
+		described[q.Kind] = method + " " + path
+	})
+	for k := oci.Ping; k.String() != "unknown"; k++ {
+		if described[k] == "" {
+			t.Errorf("%s is not described", k)
+		}
+	}
+}
+
+// What is described beside the distribution API must not be part of it.
+func TestOthersAreOutside(t *testing.T) {
+	d, _ := read(t)
+	operations(d, func(path, method string, op map[string]any) {
+		if slices.Contains(op["tags"].([]any), any("distribution")) {
+			return
+		}
+		if q, err := oci.ParseRequest(method, samples.Replace(path)); !fault.Is(err, fault.RepoUnknown) {
+			t.Errorf("%s %s is also a request of kind %s: %v", method, path, q.Kind, err)
+		}
+	})
+}
+
+func TestDescriptionIsWhole(t *testing.T) {
+	d, tree := read(t)
+	ids := map[string]bool{}
+	operations(d, func(path, method string, op map[string]any) {
+		id, _ := op["operationId"].(string)
+		if id == "" || ids[id] {
+			t.Errorf("%s %s: the operationId %q is empty or there twice", method, path, id)
+		}
+		ids[id] = true
+		if op["summary"] == nil || op["responses"] == nil {
+			t.Errorf("%s %s lacks a summary or responses", method, path)
+		}
+		for _, name := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(path, -1) {
+			if !slices.Contains(parameters(tree, d.Paths[path]["parameters"]), name[1]) {
+				t.Errorf("%s does not say what %s is", path, name[0])
+			}
+		}
+	})
+	references(tree, func(ref string) {
+		if resolve(tree, ref) == nil {
+			t.Errorf("%s points nowhere", ref)
+		}
+	})
+}
+
+// parameters returns the names of the parameters in a list.
+func parameters(tree map[string]any, list any) (names []string) {
+	items, _ := list.([]any)
+	for _, item := range items {
+		p := item.(map[string]any)
+		if ref, ok := p["$ref"].(string); ok {
+			p, _ = resolve(tree, ref).(map[string]any)
+		}
+		name, _ := p["name"].(string)
+		names = append(names, name)
+	}
+	return names
+}
+
+// references calls fn for each $ref below v.
+func references(v any, fn func(ref string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, below := range v {
+			if ref, ok := below.(string); ok && key == "$ref" {
+				fn(ref)
+			}
+			references(below, fn)
+		}
+	case []any:
+		for _, below := range v {
+			references(below, fn)
+		}
+	}
+}
+
+func resolve(tree map[string]any, ref string) any {
+	path, ok := strings.CutPrefix(ref, "#/")
+	if !ok {
+		return nil
+	}
+	var at any = tree
+	for part := range strings.SplitSeq(path, "/") {
+		m, _ := at.(map[string]any)
+		at = m[part]
+	}
+	return at
+}

@@ -1,0 +1,101 @@
+package main
+
+import "berth.dev/berth/internal/server"
+
+func userCommands() []command {
+	return []command{
+		{
+			name: "user create", args: "NAME",
+			short: "Create a user, who logs in as NAME, or as ACCOUNT/NAME outside the first account",
+			long:  "The password is asked for, or read from stdin. Rights are given by `berth grant set`; an administrator has all rights in the account.",
+			examples: `berth user create alice
+				berth user create alice --admin --account acme
+				pass show berth/alice | berth user create alice --password-stdin`,
+			flags: join(accountFlag(), stdinFlag(), boolFlag("admin", "make the user an administrator of the account", func(o *options) *bool { return &o.admin })),
+			run:   createUser,
+		},
+		{name: "user list", short: "List the users of an account", examples: `berth user list --account acme`, flags: accountFlag(), run: listUsers},
+		{
+			name: "user passwd", args: "NAME",
+			short:    "Set a user's password; what is logged in with the old one is logged out",
+			examples: `berth user passwd admin`,
+			flags:    join(accountFlag(), stdinFlag()),
+			run:      setPassword,
+		},
+		{
+			name: "user enable", args: "NAME",
+			short: "Let a user in again", examples: `berth user enable alice`, flags: accountFlag(),
+			run: func(c *call) (result, error) { return switchUser(c, server.EnableUser, true, "enabled") },
+		},
+		{
+			name: "user disable", args: "NAME",
+			short: "Keep a user out, keys and tokens included", examples: `berth user disable alice`, flags: accountFlag(),
+			run: func(c *call) (result, error) { return switchUser(c, server.EnableUser, false, "disabled") },
+		},
+		{
+			name: "user admin", args: "NAME",
+			short: "Make a user an administrator of the account, or no more",
+			examples: `berth user admin alice
+				berth user admin alice --remove`,
+			flags: join(accountFlag(), boolFlag("remove", "take the administrator's rights away", func(o *options) *bool { return &o.remove })),
+			run: func(c *call) (result, error) {
+				if c.remove {
+					return switchUser(c, server.SetAdmin, false, "is no administrator any more")
+				}
+				return switchUser(c, server.SetAdmin, true, "is an administrator")
+			},
+		},
+		{
+			name: "user delete", args: "NAME",
+			short: "Delete a user with keys and rights; what the user pushed stays", examples: `berth user delete alice`, flags: accountFlag(),
+			run: deleteUser,
+		},
+	}
+}
+
+func (c *call) named() server.Named { return server.Named{Account: c.account, Name: c.args[0]} }
+
+func createUser(c *call) (result, error) {
+	password, err := c.password(c.args[0])
+	if err != nil {
+		return result{}, err
+	}
+	u, err := making(c, func(l *server.Local) (server.User, error) {
+		return server.Call(c.ctx, l, server.CreateUser, server.NewUser{Named: c.named(), Password: password, Admin: c.admin})
+	})
+	text := "User " + u.Name + " created."
+	if !u.Admin {
+		text += " Rights are given by: berth grant set ORGANIZATION " + u.Name + " read|edit|manage"
+	}
+	return result{value: u, text: text}, err
+}
+
+func listUsers(c *call) (result, error) {
+	users, err := with(c, func(l *server.Local) ([]server.User, error) { return all(c, l, server.ListUsers, c.account) })
+	return result{value: users, table: rows([]string{"NAME", "ADMIN", "ENABLED", "CREATED", "ID"}, users, func(u server.User) []string {
+		return []string{u.Name, yes(u.Admin), yes(u.Enabled), when(u.Created), u.ID}
+	})}, err
+}
+
+func setPassword(c *call) (result, error) {
+	password, err := c.password(c.args[0])
+	if err != nil {
+		return result{}, err
+	}
+	_, err = with(c, func(l *server.Local) (server.None, error) {
+		return server.Call(c.ctx, l, server.SetPassword, server.Password{Named: c.named(), Password: password})
+	})
+	return done(c.args[0], "The password of %s is changed.", c.args[0]), err
+}
+
+func switchUser(c *call, op server.Op[server.Switch, server.None], on bool, now string) (result, error) {
+	_, err := with(c, func(l *server.Local) (server.None, error) {
+		return server.Call(c.ctx, l, op, server.Switch{Named: c.named(), On: on})
+	})
+	return done(c.args[0], "User %s %s.", c.args[0], now), err
+}
+
+func deleteUser(c *call) (result, error) {
+	_, err := with(c, func(l *server.Local) (server.None, error) { return server.Call(c.ctx, l, server.DeleteUser, c.named()) })
+	return done(c.args[0], "User %s deleted.", c.args[0]), err
+}

@@ -1,0 +1,201 @@
+package iam
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+)
+
+// An Account is a tenant: its users, organizations and images are its own.
+type Account struct {
+	ID, Name string
+	Enabled  bool
+	Created  time.Time
+}
+
+// A Project is a name that clients of the management API scope themselves by.
+// Each account begins with one, named as the region.
+type Project struct {
+	ID, Name string
+	Created  time.Time
+}
+
+// Page is one page of a list; More says that another follows it.
+type Page[T any] struct {
+	Items []T
+	More  bool
+}
+
+// MaxPage bounds every list.
+const MaxPage = 1000
+
+func clampPage(n int) int { return min(max(n, 1), MaxPage) }
+
+// page makes a page of the rows that were fetched with LIMIT n+1.
+func page[R, T any](rows []R, n int, item func(R) T) Page[T] {
+	p := Page[T]{More: len(rows) > n, Items: make([]T, 0, min(len(rows), n))}
+	for _, r := range rows[:min(len(rows), n)] {
+		p.Items = append(p.Items, item(r))
+	}
+	return p
+}
+
+func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+type accountRow struct {
+	ID, Name string
+	Enabled  bool
+	Created  int64
+}
+
+func (r accountRow) account() Account {
+	return Account{ID: r.ID, Name: r.Name, Enabled: r.Enabled, Created: fromMicros(r.Created)}
+}
+
+const selectAccount = `SELECT id, name, enabled, created FROM account `
+
+// FindAccount looks an account up by its name; the empty name means the first
+// account. It asks nobody's right. Errors: fault.AccountUnknown.
+func FindAccount(ctx context.Context, q db.Querier, name string) (Account, error) {
+	return findAccount(ctx, q, name, "")
+}
+
+func findAccount(ctx context.Context, q db.Querier, name, lock string) (Account, error) {
+	where, args := `WHERE name = $1`, []any{name}
+	if name == "" {
+		where, args = `ORDER BY seq LIMIT 1`, nil
+	}
+	row, err := db.One[accountRow](ctx, q, selectAccount+where+lock, args...)
+	if errors.Is(err, db.ErrNone) {
+		return Account{}, fault.New(fault.AccountUnknown, "There is no account %s.", name)
+	}
+	return row.account(), err
+}
+
+// lookAccount finds the account that a management call names: the empty name
+// is the caller's own. Of an account that is not the caller's, users learn
+// nothing: the zero account stands for it, which nobody has rights in.
+func lookAccount(tx *db.Tx, who Caller, name, lock string) (Account, error) {
+	if name == "" {
+		name = who.AccountName
+	}
+	if !who.System() && name != who.AccountName {
+		return Account{}, nil
+	}
+	return findAccount(tx.Context(), tx, name, lock)
+}
+
+// manage finds an account and decides whether the caller may do this in it.
+// With a lock (tx.ForUpdate) changes of one account come one after the other.
+func (a *Authority) manage(tx *db.Tx, who Caller, do Action, name, lock string) (Account, error) {
+	acc, err := lookAccount(tx, who, name, lock)
+	if err != nil {
+		return acc, err
+	}
+	return acc, a.Allow(tx, who, do, Resource{Account: acc.ID})
+}
+
+// changed ends every change of an account: caches end and the audit knows.
+func (a *Authority) changed(tx *db.Tx, who Caller, account string, do Action, resource string) error {
+	if err := a.Raise(tx, account); err != nil {
+		return err
+	}
+	return entry{account, who.String(), do, resource}.write(tx, "ok", requestOf(tx.Context()))
+}
+
+// CreateAccount makes an account with its first project. It has no users yet.
+// Errors: Denied, Invalid, Exists.
+func (a *Authority) CreateAccount(ctx context.Context, who Caller, name string) (Account, error) {
+	if err := checkName("an account", name); err != nil {
+		return Account{}, err
+	}
+	id, project := newID(), newID()
+	return db.Update(ctx, a.db, func(tx *db.Tx) (Account, error) {
+		if err := a.Allow(tx, who, CreateAccount, Resource{}); err != nil {
+			return Account{}, err
+		}
+		return a.insertAccount(tx, who, id, name, project)
+	})
+}
+
+func (a *Authority) insertAccount(tx *db.Tx, who Caller, id, name, project string) (Account, error) {
+	seq, err := db.One[int64](tx.Context(), tx, `SELECT coalesce(max(seq), 0) + 1 FROM account`)
+	if err != nil {
+		return Account{}, err
+	}
+	row, err := db.One[accountRow](tx.Context(), tx, `INSERT INTO account (id, seq, name, enabled, created) VALUES ($1, $2, $3, true, $4)
+		ON CONFLICT (name) DO NOTHING RETURNING id, name, enabled, created`, id, seq, name, tx.Micros())
+	if errors.Is(err, db.ErrNone) {
+		return Account{}, fault.New(fault.Exists, "An account with the name %s exists already.", name)
+	}
+	if err != nil {
+		return Account{}, err
+	}
+	if _, err := tx.Exec(`INSERT INTO project (id, account, name, created) VALUES ($1, $2, $3, $4)`, project, id, a.o.Region, tx.Micros()); err != nil {
+		return Account{}, err
+	}
+	return row.account(), a.changed(tx, who, id, CreateAccount, name)
+}
+
+// Accounts lists the accounts by name, those behind after: all of them for
+// system callers, their own for users. Errors: Unauthorized.
+func (a *Authority) Accounts(ctx context.Context, who Caller, after string, n int) (Page[Account], error) {
+	if err := a.Check(ctx, who, ListAccounts, Resource{Account: who.Account}); err != nil {
+		return Page[Account]{}, err
+	}
+	n = clampPage(n)
+	query, args := selectAccount+`WHERE name > $1 ORDER BY name LIMIT $2`, []any{after, n + 1}
+	if !who.System() {
+		query, args = selectAccount+`WHERE name > $1 AND id = $3 ORDER BY name LIMIT $2`, append(args, who.Account)
+	}
+	rows, err := db.All[accountRow](ctx, a.db, query, args...)
+	return page(rows, n, accountRow.account), err
+}
+
+// SetAccountEnabled lets the users of an account in, or keeps all of them out.
+// Errors: Denied, AccountUnknown.
+func (a *Authority) SetAccountEnabled(ctx context.Context, who Caller, account string, on bool) error {
+	_, err := db.Update(ctx, a.db, func(tx *db.Tx) (struct{}, error) {
+		var none struct{}
+		acc, err := a.manage(tx, who, UpdateAccount, account, tx.ForUpdate())
+		if err != nil {
+			return none, err
+		}
+		if _, err := tx.Exec(`UPDATE account SET enabled = $2 WHERE id = $1`, acc.ID, on); err != nil {
+			return none, err
+		}
+		return none, a.changed(tx, who, acc.ID, UpdateAccount, acc.Name+state(on))
+	})
+	return err
+}
+
+// state is how the audit tells a switch.
+func state(on bool) string {
+	if on {
+		return " on"
+	}
+	return " off"
+}
+
+type projectRow struct {
+	ID, Name string
+	Created  int64
+}
+
+// Projects lists the projects of an account, by name. Errors: Denied,
+// AccountUnknown.
+func (a *Authority) Projects(ctx context.Context, who Caller, account string) ([]Project, error) {
+	rows, err := db.View(ctx, a.db, func(tx *db.Tx) ([]projectRow, error) {
+		acc, err := a.manage(tx, who, ListProjects, account, "")
+		if err != nil {
+			return nil, err
+		}
+		return db.All[projectRow](tx.Context(), tx, `SELECT id, name, created FROM project WHERE account = $1 ORDER BY name LIMIT $2`, acc.ID, MaxPage)
+	})
+	return page(rows, MaxPage, func(r projectRow) Project {
+		return Project{ID: r.ID, Name: r.Name, Created: fromMicros(r.Created)}
+	}).Items, err
+}

@@ -1,0 +1,168 @@
+package iam
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+)
+
+// Allow decides whether the caller may do this, from the rows as the
+// transaction sees them. It decides and nothing else. Errors:
+// fault.Unauthorized for anonymous and disabled callers; fault.Denied with one
+// sentence that says which right is missing where, the same for what does not
+// exist and what belongs to another account.
+func (a *Authority) Allow(tx *db.Tx, who Caller, do Action, on Resource) error {
+	r, about, err := question(who, do, on)
+	if err != nil {
+		return err
+	}
+	var s *standing
+	if about.user != "" {
+		if s, err = readStanding(tx.Context(), tx, about); err != nil {
+			return err
+		}
+	}
+	if d := decide(r, s, who, on, tx.Now(), a.o.UsersCreate); d != allowed {
+		return a.refuse(tx.Context(), d, r, s, who, do, on)
+	}
+	return nil
+}
+
+// Check is Allow for reads, through the cache: an answer is as old as the
+// epochs of the account. It takes no SQL where the caller asked before.
+func (a *Authority) Check(ctx context.Context, who Caller, do Action, on Resource) error {
+	d, r, s, err := a.look(ctx, who, do, on)
+	if err == nil && d != allowed {
+		err = a.refuse(ctx, d, r, s, who, do, on)
+	}
+	return err
+}
+
+// May is Check for those who only want to know, such as a search over many
+// repositories: a refusal is no error and does not stand in the audit.
+func (a *Authority) May(ctx context.Context, who Caller, do Action, on Resource) (bool, error) {
+	d, _, _, err := a.look(ctx, who, do, on)
+	return err == nil && d == allowed, err
+}
+
+// look decides through the cache.
+func (a *Authority) look(ctx context.Context, who Caller, do Action, on Resource) (d decision, r rule, s *standing, err error) {
+	r, about, err := question(who, do, on)
+	if err == nil && about.user != "" {
+		s, err = a.standing(ctx, who.Account, about)
+	}
+	if err != nil {
+		return denied, r, s, err
+	}
+	return decide(r, s, who, on, a.now(), a.o.UsersCreate), r, s, nil
+}
+
+// question finds the rule of an action, and what must be known of the caller
+// to apply it; without a user, nothing. Rights are asked for in the caller's
+// own account only: nobody has any in another.
+func question(who Caller, do Action, on Resource) (rule, ask, error) {
+	r, ok := ruleOf(do)
+	if !ok {
+		return r, ask{}, fmt.Errorf("iam: there is no rule for the action %q", string(do))
+	}
+	if who.System() {
+		return r, ask{}, nil
+	}
+	about := ask{user: who.User, key: who.Key}
+	if on.Account == who.Account {
+		about.org, about.repo = on.Organization, on.Repository
+	}
+	return r, about, nil
+}
+
+// A decision says yes, or which kind of no.
+type decision uint8
+
+const (
+	denied  decision = iota
+	allowed          //
+	strange          // nobody is logged in, or the login is not good any more
+)
+
+// decide is the whole of who may do what. It looks at its arguments only. The
+// standing is needed for users.
+func decide(r rule, s *standing, who Caller, on Resource, now time.Time, usersCreate bool) decision {
+	if who.System() {
+		return allowed
+	}
+	public := r.public && on.Public
+	switch {
+	case who.User == "" && public:
+		return allowed
+	case who.User == "" || !s.good(now) || s.Account != who.Account:
+		return strange
+	case public:
+		return allowed
+	case on.Account != who.Account:
+		return denied
+	}
+	ok := false
+	switch r.scope {
+	case onAccount:
+		ok = s.Admin || r.users && usersCreate
+	case onUser:
+		ok = s.Admin || on.User == who.User
+	case inAccount:
+		ok = on.Organization == 0 || r.org == None || s.Admin || enough(r, s.Org, s.Repo)
+	case onContent:
+		ok = s.Admin || enough(r, s.Org, s.Repo)
+	}
+	if ok {
+		return allowed
+	}
+	return denied
+}
+
+func enough(r rule, org, repo Right) bool {
+	return r.org != None && org >= r.org || r.repo != None && repo >= r.repo
+}
+
+// refuse turns a no into an error, and notes denials for the audit.
+func (a *Authority) refuse(ctx context.Context, d decision, r rule, s *standing, who Caller, do Action, on Resource) error {
+	if d == strange && who.Anonymous() {
+		return fault.New(fault.Unauthorized, "Log in to %s.", phrase(r, on))
+	}
+	if d == strange {
+		return fault.New(fault.Unauthorized, "This login is not valid any more.")
+	}
+	a.denials.add(ctx, who, do, on.Name)
+	return fault.New(fault.Denied, "%s", refusal(r, s, who, on))
+}
+
+// RightOn returns what the caller's rights are on the organization and on the
+// repository, from rows: 7 everywhere for system callers and, in their own
+// account, for administrators; none for the disabled and in other accounts.
+func (a *Authority) RightOn(tx *db.Tx, who Caller, on Resource) (org, repo Right, err error) {
+	switch {
+	case who.System():
+		return Manage, Manage, nil
+	case who.Anonymous() || on.Account != who.Account:
+		return None, None, nil
+	}
+	s, err := readStanding(tx.Context(), tx, ask{who.User, who.Key, on.Organization, on.Repository})
+	switch {
+	case err != nil || !s.good(tx.Now()) || s.Account != who.Account:
+		return None, None, err
+	case s.Admin:
+		return Manage, Manage, nil
+	}
+	return s.Org, s.Repo, nil
+}
+
+// Administers reports whether the caller has every right in its account: an
+// administrator of it, or a system caller.
+func (a *Authority) Administers(ctx context.Context, who Caller) (bool, error) {
+	if who.System() || who.Anonymous() {
+		return who.System(), nil
+	}
+	s, err := a.standing(ctx, who.Account, ask{user: who.User, key: who.Key})
+	return err == nil && s.good(a.now()) && s.Admin, err
+}

@@ -1,0 +1,147 @@
+package iam
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+)
+
+// maxKeys is how many access keys a user can have.
+const maxKeys = 2
+
+// A Key is an access key (AK, SK) of a user.
+type Key struct {
+	Access               string // 20 upper-case letters and digits
+	Secret               string // 40 letters and digits; only CreateKey tells it
+	User, UserName       string
+	Account, AccountName string
+	Description          string
+	Enabled              bool
+	Created              time.Time
+	Expires              time.Time // zero: does not
+}
+
+func sealedKey(access string) string { return "access_key:" + access }
+
+type keyRow struct {
+	Access               string
+	User, UserName       string
+	Account, AccountName string
+	Description          string
+	Enabled              bool
+	Created              int64
+	Expires              *int64
+}
+
+func (r keyRow) key() Key {
+	k := Key{Access: r.Access, User: r.User, UserName: r.UserName, Account: r.Account, AccountName: r.AccountName,
+		Description: r.Description, Enabled: r.Enabled, Created: fromMicros(r.Created)}
+	if r.Expires != nil {
+		k.Expires = fromMicros(*r.Expires)
+	}
+	return k
+}
+
+const selectKey = `SELECT k.access, u.id, u.name, a.id, a.name, k.description, k.enabled, k.created, k.expires
+	FROM access_key k JOIN iam_user u ON u.id = k.iam_user JOIN account a ON a.id = k.account `
+
+// CreateKey makes an access key for a user; users may make their own. Errors:
+// Denied, AccountUnknown, UserUnknown, Invalid, Quota above two keys.
+func (a *Authority) CreateKey(ctx context.Context, who Caller, account, user, description string) (Key, error) {
+	if err := checkDescription(description); err != nil {
+		return Key{}, err
+	}
+	access, secret := randomText(upperAlphanumeric, accessSize), randomText(alphanumeric, secretKeySize)
+	sealed := a.Seal(sealedKey(access), []byte(secret))
+	return db.Update(ctx, a.db, func(tx *db.Tx) (Key, error) {
+		u, err := a.manageUser(tx, who, CreateKey, account, user, tx.ForUpdate())
+		if err != nil {
+			return Key{}, err
+		}
+		n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM access_key WHERE iam_user = $1`, u.ID)
+		if err != nil {
+			return Key{}, err
+		}
+		if n >= maxKeys {
+			return Key{}, fault.New(fault.Quota, "%s has %d access keys, which is the most: delete one first.", u.Name, n)
+		}
+		if _, err := tx.Exec(`INSERT INTO access_key (access, account, iam_user, secret, enabled, description, created)
+			VALUES ($1, $2, $3, $4, true, $5, $6)`, access, u.Account, u.ID, sealed, description, tx.Micros()); err != nil {
+			return Key{}, err
+		}
+		if err := a.changed(tx, who, u.Account, CreateKey, access+" of "+u.Name); err != nil {
+			return Key{}, err
+		}
+		return Key{Access: access, Secret: secret, User: u.ID, UserName: u.Name, Account: u.Account, AccountName: u.AccountName,
+			Description: description, Enabled: true, Created: fromMicros(tx.Micros())}, nil
+	})
+}
+
+// Keys lists a user's access keys, without secrets. Errors: Denied,
+// AccountUnknown, UserUnknown.
+func (a *Authority) Keys(ctx context.Context, who Caller, account, user string) ([]Key, error) {
+	rows, err := db.View(ctx, a.db, func(tx *db.Tx) ([]keyRow, error) {
+		u, err := a.manageUser(tx, who, ListKeys, account, user, "")
+		if err != nil {
+			return nil, err
+		}
+		return db.All[keyRow](tx.Context(), tx, selectKey+`WHERE k.iam_user = $1 ORDER BY k.access LIMIT $2`, u.ID, MaxPage)
+	})
+	return page(rows, MaxPage, keyRow.key).Items, err
+}
+
+// SetKeyEnabled lets a key log in or not, from the next call on. Errors:
+// Denied, KeyUnknown.
+func (a *Authority) SetKeyEnabled(ctx context.Context, who Caller, access string, on bool) error {
+	return a.changeKey(ctx, who, UpdateKey, access, state(on), func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE access_key SET enabled = $2 WHERE access = $1`, access, on)
+		return err
+	})
+}
+
+// DeleteKey removes a key. Errors: Denied, KeyUnknown.
+func (a *Authority) DeleteKey(ctx context.Context, who Caller, access string) error {
+	return a.changeKey(ctx, who, DeleteKey, access, "", func(tx *db.Tx) error {
+		_, err := tx.Exec(`DELETE FROM access_key WHERE access = $1`, access)
+		return err
+	})
+}
+
+func (a *Authority) changeKey(ctx context.Context, who Caller, do Action, access, note string, apply func(*db.Tx) error) error {
+	_, err := db.Update(ctx, a.db, func(tx *db.Tx) (struct{}, error) {
+		var none struct{}
+		k, err := a.manageKey(tx, who, do, access)
+		if err != nil {
+			return none, err
+		}
+		if err := apply(tx); err != nil {
+			return none, err
+		}
+		return none, a.changed(tx, who, k.Account, do, access+" of "+k.UserName+note)
+	})
+	return err
+}
+
+// manageKey finds a key and decides whether the caller may do this to it. A
+// key of another account answers as one that does not exist.
+func (a *Authority) manageKey(tx *db.Tx, who Caller, do Action, access string) (keyRow, error) {
+	k, err := db.One[keyRow](tx.Context(), tx, selectKey+`WHERE k.access = $1`, access)
+	unknown := errors.Is(err, db.ErrNone)
+	if err != nil && !unknown {
+		return k, err
+	}
+	if !who.System() && k.Account != who.Account {
+		unknown = true
+		k = keyRow{Account: who.Account}
+	}
+	if err := a.Allow(tx, who, do, Resource{Account: k.Account, User: k.User}); err != nil {
+		return k, err
+	}
+	if unknown {
+		return k, fault.New(fault.KeyUnknown, "There is no access key %s.", access)
+	}
+	return k, nil
+}

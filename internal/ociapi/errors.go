@@ -1,0 +1,137 @@
+package ociapi
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/web"
+)
+
+// wire is how a fault looks from outside.
+type wire struct {
+	status int
+	code   string // distribution-spec, Error Codes; for 5xx docker's own
+}
+
+// faults is the one table from fault codes to answers. The spec closes the
+// list of codes for 4xx, so several faults share the nearest.
+var faults = map[fault.Code]wire{
+	fault.Invalid:          {http.StatusBadRequest, "UNSUPPORTED"},
+	fault.NameInvalid:      {http.StatusBadRequest, "NAME_INVALID"},
+	fault.TagInvalid:       {http.StatusBadRequest, "TAG_INVALID"},
+	fault.DigestInvalid:    {http.StatusBadRequest, "DIGEST_INVALID"},
+	fault.ManifestInvalid:  {http.StatusBadRequest, "MANIFEST_INVALID"},
+	fault.SizeInvalid:      {http.StatusBadRequest, "SIZE_INVALID"},
+	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "MANIFEST_INVALID"}, // only manifests are bounded here
+	fault.RangeInvalid:     {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},
+	fault.UploadInvalid:    {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
+	fault.PageInvalid:      {http.StatusBadRequest, "UNSUPPORTED"},
+	fault.Unsupported:      {http.StatusBadRequest, "UNSUPPORTED"},
+	fault.Unauthorized:     {http.StatusUnauthorized, "UNAUTHORIZED"},
+	fault.Denied:           {http.StatusForbidden, "DENIED"},
+	fault.Reserved:         {http.StatusBadRequest, "NAME_INVALID"},
+	fault.AccountUnknown:   {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.UserUnknown:      {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.KeyUnknown:       {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.ProjectUnknown:   {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.OrgUnknown:       {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.RepoUnknown:      {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.TagUnknown:       {http.StatusNotFound, "MANIFEST_UNKNOWN"},
+	fault.ManifestUnknown:  {http.StatusNotFound, "MANIFEST_UNKNOWN"},
+	fault.BlobUnknown:      {http.StatusNotFound, "BLOB_UNKNOWN"},
+	fault.ReferenceUnknown: {http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN"},
+	fault.UploadUnknown:    {http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
+	fault.GrantUnknown:     {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.Exists:           {http.StatusConflict, "DENIED"},
+	fault.NotEmpty:         {http.StatusConflict, "DENIED"},
+	fault.InUse:            {http.StatusMethodNotAllowed, "UNSUPPORTED"}, // distribution-spec, Deleting Blobs: refused deletion is 400 or 405
+	fault.Quota:            {http.StatusForbidden, "DENIED"},
+	fault.TooMany:          {http.StatusTooManyRequests, "TOOMANYREQUESTS"},
+	fault.Full:             {http.StatusInsufficientStorage, "UNAVAILABLE"},
+	fault.Unavailable:      {http.StatusServiceUnavailable, "UNAVAILABLE"},
+	fault.Timeout:          {http.StatusRequestTimeout, "BLOB_UPLOAD_INVALID"},
+	fault.Internal:         {http.StatusInternalServerError, "UNKNOWN"},
+}
+
+// wireError is one error of the envelope (distribution-spec, Error Codes).
+type wireError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Detail  any    `json:"detail,omitempty"`
+}
+
+type envelope struct {
+	Errors []wireError `json:"errors"`
+}
+
+// clientGone is the status that log and metrics show for a request whose
+// client did not wait for the answer.
+const clientGone = 499
+
+// fail renders an error.
+func (a *API) fail(c *call, err error) {
+	res := web.Of(c.w)
+	res.Failed(err)
+	f := asFault(err)
+	if c.r.Context().Err() != nil && faults[f.Code].status >= 500 {
+		c.w.WriteHeader(clientGone)
+		return
+	}
+	h := c.w.Header()
+	status := faults[f.Code].status
+	switch f.Code {
+	case fault.Unauthorized:
+		h["Www-Authenticate"] = []string{a.challenge(c)}
+	case fault.TooMany, fault.Unavailable:
+		h["Retry-After"] = []string{strconv.Itoa(retryAfter(f))}
+	case fault.Unsupported:
+		if allow, ok := f.Detail.(string); ok {
+			// The path is known and the method is not one of its.
+			h["Allow"] = []string{allow}
+			status = http.StatusMethodNotAllowed
+		}
+	case fault.InUse:
+		h["Allow"] = []string{"GET, HEAD"}
+	case fault.Internal:
+		f.Msg = "Something went wrong in the registry; its log says more under the request id " + res.RequestID() + "."
+	}
+	web.WriteJSON(c.w, status, envelope{[]wireError{{faults[f.Code].code, f.Msg, detail(f)}}})
+}
+
+// asFault returns the fault in err; anything else is a defect of ours, of which
+// the client sees nothing.
+func asFault(err error) *fault.Error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		if _, ok := faults[f.Code]; ok {
+			g := *f
+			return &g
+		}
+	}
+	return &fault.Error{Code: fault.Internal, Err: err}
+}
+
+// detail renders the documented details of faults, and no others.
+func detail(f *fault.Error) any {
+	switch f.Code {
+	case fault.ReferenceUnknown:
+		return map[string]any{"digest": f.Detail}
+	case fault.RangeInvalid:
+		if n, ok := f.Detail.(int64); ok {
+			return map[string]any{"offset": n}
+		}
+	}
+	return nil
+}
+
+// retryAfter is in whole seconds, at least one.
+func retryAfter(f *fault.Error) int {
+	if d, ok := f.Detail.(time.Duration); ok && d > time.Second {
+		return int(math.Ceil(d.Seconds()))
+	}
+	return 1
+}

@@ -1,0 +1,34 @@
+package ociapi
+
+import (
+	"net/http"
+
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/web"
+)
+
+// version describes the management API's version 2, whose document is at "/v2"
+// as the registry's ping is at "/v2/".
+type version struct {
+	ID    string `json:"id"`
+	Links struct {
+		Href string `json:"href"`
+		Rel  string `json:"rel"`
+	} `json:"links"`
+	MinVersion string `json:"min_version"`
+	Status     string `json:"status"`
+	Updated    string `json:"updated"`
+	Version    string `json:"version"`
+}
+
+func (a *API) showVersion(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		const allow = "GET, HEAD"
+		a.fail(&call{w: w, r: r}, fault.New(fault.Unsupported, "The version document can only be read.").With(allow))
+		return
+	}
+	scheme, host := a.origin.External(r)
+	v := version{ID: "v2", Status: "CURRENT", Updated: "2026-11-22T00:00:00Z"}
+	v.Links.Href, v.Links.Rel = scheme+"://"+host+"/v2", "self"
+	web.WriteJSON(w, http.StatusOK, map[string]version{"version": v})
+}

@@ -1,0 +1,189 @@
+package registry_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/registry"
+)
+
+func TestDeletedImagesGiveTheirSpaceBack(t *testing.T) {
+	w := open(t, atOnce)
+	shared := bytesOf("shared", 64<<10)
+	w.pushBlob("acme/other", shared)
+	keep := w.image("acme/other", "keep", 30<<10)
+	w.push("acme/other", "v", keep)
+	body := w.image(app, "gone", 50<<10, 100, 70<<10)
+	d := w.push(app, "v", body)
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	_, err := w.Manifest(w.ctx, w.admin, app, digestRef(d), false)
+	w.want(err, fault.ManifestUnknown)
+	_, err = w.Manifest(w.ctx, w.admin, app, tagRef("v"), false)
+	w.want(err, fault.ManifestUnknown)
+	w.collect()
+	if s := w.fsck(); s.Blobs != 2 || s.Keys != 1 { // the config and the layer of keep
+		t.Fatalf("left: %+v", s)
+	}
+	if _, err := w.Manifest(w.ctx, w.admin, "acme/other", tagRef("v"), false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsNeededStays(t *testing.T) {
+	w := open(t, atOnce)
+	amd, arm := w.image(app, "amd", 40<<10), w.image(app, "arm", 50<<10)
+	for _, m := range [][]byte{amd, arm} {
+		_, err := w.PutManifest(w.ctx, w.admin, app, digestRef(digestOf(m)), nil, imageType, m)
+		w.must(err)
+	}
+	index := w.json(map[string]any{"schemaVersion": 2, "mediaType": indexType, "manifests": []desc{
+		{imageType, digestOf(amd), len(amd)}, {imageType, digestOf(arm), len(arm)}}})
+	r, err := w.PutManifest(w.ctx, w.admin, app, tagRef("multi"), nil, indexType, index)
+	w.must(err)
+	w.push(app, "amd", amd)
+	w.must(w.DeleteTag(w.ctx, w.admin, app, "amd"))
+	w.collect()
+	if _, err := w.Manifest(w.ctx, w.admin, app, digestRef(digestOf(amd)), false); err != nil {
+		t.Fatal(err) // the index needs it
+	}
+	if s := w.fsck(); s.Keys != 2 {
+		t.Fatalf("%+v", s)
+	}
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, r.Digest))
+	w.collect()
+	if s := w.fsck(); s.Keys != 0 || s.Manifests != 0 || s.Blobs != 0 {
+		t.Fatalf("an index that is gone keeps %+v", s)
+	}
+}
+
+func TestOverwrittenTagLetsItsManifestGo(t *testing.T) {
+	w := open(t, atOnce)
+	old := w.push(app, "v", w.image(app, "old", 40<<10))
+	w.push(app, "v", w.image(app, "new", 40<<10))
+	w.collect()
+	_, err := w.Manifest(w.ctx, w.admin, app, digestRef(old), false)
+	w.want(err, fault.ManifestUnknown)
+	if s := w.fsck(); s.Keys != 1 || s.Manifests != 1 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestUndeleteWindowKeepsTheBytes(t *testing.T) {
+	w := open(t, registry.Options{Grace: time.Microsecond, Undelete: time.Hour})
+	body := w.image(app, "back", 40<<10)
+	d := w.push(app, "v", body)
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	w.collect()
+	_, err := w.Manifest(w.ctx, w.admin, app, digestRef(d), false)
+	w.want(err, fault.ManifestUnknown)
+	w.push(app, "v", body) // every blob is still there
+	w.collect()
+	if _, err := w.Manifest(w.ctx, w.admin, app, tagRef("v"), false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUploadsThatNobodyFinishes(t *testing.T) {
+	w := open(t, registry.Options{Grace: time.Microsecond, UploadLife: 2 * time.Second})
+	id, err := w.StartUpload(w.ctx, w.admin, app, "")
+	w.must(err)
+	_, err = w.AppendUpload(w.ctx, w.admin, app, id, -1, -1, bytes.NewReader(bytesOf("left", 50<<10)))
+	w.must(err)
+	w.collect()
+	if s := w.fsck(); s.Keys != 1 {
+		t.Fatalf("an upload that goes on lost its bytes: %+v", s)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for w.fsck().Keys != 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("an upload whose time is over keeps its bytes")
+		}
+		w.collect()
+	}
+	_, err = w.UploadStatus(w.ctx, w.admin, app, id)
+	w.want(err, fault.UploadUnknown)
+}
+
+func TestDeletedRepositoryIsEmptied(t *testing.T) {
+	w := open(t, atOnce)
+	w.push(app, "v", w.image(app, "repo", 40<<10, 50))
+	w.want(w.DeleteRepo(w.ctx, w.admin, app), fault.NotEmpty)
+	w.want(w.DeleteOrg(w.ctx, w.admin, "acme"), fault.NotEmpty)
+	w.must(w.DeleteTag(w.ctx, w.admin, app, "v"))
+	w.must(w.DeleteRepo(w.ctx, w.admin, app))
+	_, err := w.Repo(w.ctx, w.admin, app)
+	w.want(err, fault.RepoUnknown)
+	w.push(app, "again", w.image(app, "other")) // the name is free at once
+	w.collect()
+	if s := w.fsck(); s.Keys != 0 || s.Repositories != 1 || s.Blobs != 1 {
+		t.Fatalf("%+v", s)
+	}
+	w.must(w.DeleteTag(w.ctx, w.admin, app, "again"))
+	w.must(w.DeleteRepo(w.ctx, w.admin, app))
+	w.must(w.DeleteOrg(w.ctx, w.admin, "acme"))
+}
+
+func TestDeleteBlob(t *testing.T) {
+	w := open(t, atOnce)
+	loose := w.pushBlob(app, bytesOf("loose", 30<<10))
+	body := w.image(app, "held", 20<<10)
+	w.push(app, "v", body)
+	w.want(w.DeleteBlob(w.ctx, w.admin, app, digestOf(bytesOf("held-0", 20<<10))), fault.InUse)
+	w.must(w.DeleteBlob(w.ctx, w.admin, app, loose))
+	w.want(w.DeleteBlob(w.ctx, w.admin, app, loose), fault.BlobUnknown)
+	_, err := w.StatBlob(w.ctx, w.admin, app, loose)
+	w.want(err, fault.BlobUnknown)
+	w.pushBlob(app, bytesOf("loose", 30<<10)) // and it may come back
+	_, err = w.StatBlob(w.ctx, w.admin, app, loose)
+	w.must(err)
+}
+
+func TestHeadByAPusherHoldsTheBlob(t *testing.T) {
+	w := open(t, registry.Options{Grace: 400 * time.Millisecond})
+	d := w.pushBlob(app, bytesOf("hold", 30<<10))
+	end := time.Now().Add(1200 * time.Millisecond)
+	for time.Now().Before(end) {
+		if _, err := w.StatBlob(w.ctx, w.admin, app, d); err != nil {
+			t.Fatalf("a blob that a pusher asks for again and again: %v", err)
+		}
+		w.must(w.Collect(w.ctx))
+		time.Sleep(20 * time.Millisecond)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for w.fsck().Keys != 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("a blob that nobody asks for stays")
+		}
+		w.must(w.Collect(w.ctx))
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// Run reclaims without being asked and stops with its context.
+func TestRun(t *testing.T) {
+	w := open(t, registry.Options{Grace: 50 * time.Millisecond, Undelete: 50 * time.Millisecond, SweepEvery: time.Second})
+	ctx, cancel := context.WithCancel(w.ctx)
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	d := w.push(app, "v", w.image(app, "run", 40<<10))
+	_, err := w.Manifest(w.ctx, w.admin, app, tagRef("v"), true)
+	w.must(err)
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	deadline := time.Now().Add(20 * time.Second)
+	for w.fsck().Keys != 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the space did not come back")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	w.must(<-done)
+	r, err := w.Repo(w.ctx, w.admin, app)
+	w.must(err)
+	if r.Pulls != 1 {
+		t.Fatalf("%d pulls", r.Pulls)
+	}
+}

@@ -1,0 +1,279 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"berth.dev/berth/internal/blob"
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+)
+
+// A Finding is one damage that Fsck found.
+type Finding struct {
+	Check   string `json:"check"`   // which invariant does not hold
+	Subject string `json:"subject"` // the row or key it does not hold for
+	Detail  string `json:"detail"`
+}
+
+// FsckSummary counts what Fsck looked at.
+type FsckSummary struct {
+	Repositories int64 `json:"repositories"`
+	Manifests    int64 `json:"manifests"`
+	Tags         int64 `json:"tags"`
+	Blobs        int64 `json:"blobs"`
+	Bytes        int64 `json:"bytes"` // read, with deep
+	Keys         int64 `json:"keys"`  // in storage
+	Findings     int64 `json:"findings"`
+}
+
+// A rowCheck is an invariant over rows: the query returns a line for each
+// violation, in pages ordered by a key.
+type rowCheck struct {
+	name, detail, query string
+}
+
+// rowChecks: $1 is the page's size. What a query finds is damage, so one page
+// of each is enough.
+var rowChecks = []rowCheck{
+	{"tag", "points to a manifest that is not there or deleted", `SELECT r.path || ':' || t.name FROM tag t JOIN repository r ON r.id = t.repository
+		LEFT JOIN manifest m ON m.id = t.manifest AND m.repository = t.repository AND m.deleted IS NULL WHERE m.id IS NULL LIMIT $1`},
+	{"reference", "a manifest names a blob that its repository does not link", `SELECT r.path || '@' || m.digest || ' -> ' || f.child FROM ref f
+		JOIN manifest m ON m.id = f.manifest JOIN repository r ON r.id = m.repository
+		LEFT JOIN link l ON l.repository = f.repository AND l.digest = f.child
+		WHERE f.kind = 'b' AND (l.digest IS NULL OR (l.deleted IS NOT NULL AND m.deleted IS NULL)) LIMIT $1`},
+	{"reference", "an index names a manifest that its repository does not have", `SELECT r.path || '@' || m.digest || ' -> ' || f.child FROM ref f
+		JOIN manifest m ON m.id = f.manifest JOIN repository r ON r.id = m.repository
+		LEFT JOIN manifest c ON c.repository = f.repository AND c.digest = f.child WHERE f.kind = 'm' AND c.id IS NULL LIMIT $1`},
+	{"body", "a manifest has no body", `SELECT r.path || '@' || m.digest FROM manifest m JOIN repository r ON r.id = m.repository
+		LEFT JOIN manifest_body b ON b.manifest = m.id WHERE b.manifest IS NULL LIMIT $1`},
+	{"link", "a repository links a blob that is not there", `SELECT r.path || ' ' || l.digest FROM link l JOIN repository r ON r.id = l.repository
+		LEFT JOIN blob b ON b.digest = l.digest WHERE b.digest IS NULL LIMIT $1`},
+	{"blob", "no repository links it, and nothing would ever remove it", `SELECT b.digest FROM blob b LEFT JOIN link l ON l.digest = b.digest
+		WHERE l.digest IS NULL LIMIT $1`},
+	{"blob", "is to be in the database and is not", `SELECT b.digest FROM blob b LEFT JOIN content c ON c.digest = b.digest
+		WHERE b.key = '' AND c.digest IS NULL LIMIT $1`},
+	{"blob", "its key is garbage at the same time", `SELECT b.digest FROM blob b JOIN garbage g ON g.key = b.key LIMIT $1`},
+	{"link", "no manifest needs it and no review is queued that would remove it", `SELECT r.path || ' ' || l.digest FROM link l
+		JOIN repository r ON r.id = l.repository
+		LEFT JOIN ref f ON f.repository = l.repository AND f.child = l.digest AND f.kind = 'b'
+		LEFT JOIN review v ON v.repository = l.repository AND v.digest = l.digest AND v.kind = 'b'
+		LEFT JOIN review w ON w.repository = l.repository AND w.kind = 'r'
+		WHERE f.child IS NULL AND v.digest IS NULL AND w.kind IS NULL LIMIT $1`},
+	{"repository", "is in an organization that does not exist", `SELECT r.path FROM repository r LEFT JOIN organization o ON o.id = r.organization
+		WHERE r.organization <> 0 AND o.id IS NULL LIMIT $1`},
+	{"repository", "was deleted and no review is queued that would empty it", `SELECT r.path FROM repository r
+		LEFT JOIN review v ON v.repository = r.id AND v.kind = 'r' WHERE r.organization = 0 AND v.kind IS NULL LIMIT $1`},
+}
+
+const fsckPage = 1000
+
+// Fsck proves that what is stored holds together: every reference resolves,
+// every blob has its bytes, and nothing in storage is unaccounted for. With
+// deep it reads all bytes and compares their digests. It reports each damage
+// and changes nothing; pushes may go on. Only Berth and its operator may.
+func (r *Registry) Fsck(ctx context.Context, who iam.Caller, deep bool, report func(Finding)) (FsckSummary, error) {
+	var s FsckSummary
+	if !who.System() {
+		return s, fault.New(fault.Denied, "Only the operator of this installation may check its storage.")
+	}
+	f := &fsck{r: r, deep: deep, summary: &s, report: func(x Finding) {
+		s.Findings++
+		report(x)
+	}}
+	for _, step := range []func(context.Context) error{f.rows, f.blobs, f.manifests, f.keys, f.counts} {
+		if err := step(ctx); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+type fsck struct {
+	r       *Registry
+	deep    bool
+	summary *FsckSummary
+	report  func(Finding)
+}
+
+func (f *fsck) rows(ctx context.Context) error {
+	for _, c := range rowChecks {
+		subjects, err := db.All[string](ctx, f.r.db, c.query, fsckPage)
+		if err != nil {
+			return fmt.Errorf("check %s (%s): %w", c.name, c.detail, err)
+		}
+		for _, s := range subjects {
+			f.report(Finding{Check: c.name, Subject: s, Detail: c.detail})
+		}
+	}
+	return nil
+}
+
+// blobs compares every blob's row with its bytes.
+func (f *fsck) blobs(ctx context.Context) error {
+	type row struct {
+		Digest, Key string
+		Size        int64
+		Inline      *int64
+	}
+	for after := ""; ; {
+		rows, err := db.All[row](ctx, f.r.db, `SELECT b.digest, b.key, b.size, length(c.data) FROM blob b LEFT JOIN content c ON c.digest = b.digest
+			WHERE b.digest > $1 ORDER BY b.digest LIMIT $2`, after, fsckPage)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, b := range rows {
+			size := b.Inline
+			if b.Key != "" {
+				info, err := f.r.blobs.Stat(ctx, b.Key)
+				if err == nil {
+					size = &info.Size
+				}
+			}
+			detail := ""
+			switch {
+			case size == nil:
+				detail = "its bytes are missing, key " + b.Key
+			case *size != b.Size:
+				detail = fmt.Sprintf("it has %d bytes and should have %d, key %s", *size, b.Size, b.Key)
+			case f.deep:
+				if detail, err = f.rehash(ctx, oci.Digest(b.Digest), b.Key); err != nil {
+					return err
+				}
+			}
+			if detail != "" && f.still(ctx, b.Digest, b.Key) {
+				f.report(Finding{Check: "blob", Subject: b.Digest, Detail: detail})
+			}
+		}
+		after = rows[len(rows)-1].Digest
+	}
+}
+
+// still tells whether the blob is there after all: it may have been collected
+// since its row was read.
+func (f *fsck) still(ctx context.Context, digest, key string) bool {
+	_, err := db.One[string](ctx, f.r.db, `SELECT key FROM blob WHERE digest = $1 AND key = $2`, digest, key)
+	return err == nil
+}
+
+func (f *fsck) rehash(ctx context.Context, d oci.Digest, key string) (string, error) {
+	var src io.ReadCloser
+	if key == "" {
+		data, err := db.One[[]byte](ctx, f.r.db, `SELECT data FROM content WHERE digest = $1`, string(d))
+		if err != nil {
+			return "its bytes cannot be read", ignoreNone(err)
+		}
+		src = io.NopCloser(bytes.NewReader(data))
+	} else {
+		var err error
+		if src, err = f.r.blobs.Open(ctx, key, 0, -1); err != nil {
+			return "its bytes cannot be read, key " + key, nil
+		}
+	}
+	defer src.Close()
+	h := d.Algorithm().New()
+	n, err := io.Copy(h, src)
+	f.summary.Bytes += n
+	if err != nil {
+		return fmt.Sprintf("reading stops after %d bytes, key %s", n, key), ctx.Err()
+	}
+	if got := d.Algorithm().FromSum(h.Sum(nil)); got != d {
+		return fmt.Sprintf("its bytes have the digest %s, key %s", got, key), nil
+	}
+	return "", nil
+}
+
+// manifests hashes every manifest's body, which are small.
+func (f *fsck) manifests(ctx context.Context) error {
+	type row struct {
+		ID     int64
+		Digest string
+		Size   int64
+		Body   []byte
+	}
+	for after := int64(0); ; {
+		rows, err := db.All[row](ctx, f.r.db, `SELECT m.id, m.digest, m.size, b.data FROM manifest m JOIN manifest_body b ON b.manifest = m.id
+			WHERE m.id > $1 ORDER BY m.id LIMIT $2`, after, 50)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, m := range rows {
+			d := oci.Digest(m.Digest)
+			if got := d.Algorithm().FromBytes(m.Body); got != d || int64(len(m.Body)) != m.Size {
+				f.report(Finding{Check: "body", Subject: m.Digest, Detail: fmt.Sprintf("the manifest's body has the digest %s and %d bytes", got, len(m.Body))})
+			}
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// keys looks whether a row names every key in storage.
+func (f *fsck) keys(ctx context.Context) error {
+	var page []blob.Info
+	flush := func() error {
+		if len(page) == 0 {
+			return nil
+		}
+		args := make([]any, len(page))
+		for i, k := range page {
+			args[i] = k.Key
+		}
+		in := placeholders(1, len(args))
+		named, err := db.All[string](ctx, f.r.db, `SELECT key FROM blob WHERE key IN (`+in+`) UNION SELECT key FROM upload WHERE key IN (`+in+`)
+			UNION SELECT key FROM garbage WHERE key IN (`+in+`)`, args...)
+		if err != nil {
+			return err
+		}
+		known := map[string]bool{}
+		for _, k := range named {
+			known[k] = true
+		}
+		for _, k := range page {
+			if known[k.Key] {
+				continue
+			}
+			if _, err := f.r.blobs.Stat(ctx, k.Key); err != nil {
+				continue // deleted since it was listed
+			}
+			f.report(Finding{Check: "storage", Subject: k.Key, Detail: fmt.Sprintf("%d bytes that no row names", k.Size)})
+		}
+		page = page[:0]
+		return nil
+	}
+	for info, err := range f.r.blobs.List(ctx, "") {
+		if err != nil {
+			return err
+		}
+		f.summary.Keys++
+		if page = append(page, info); len(page) == chunkSize {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+func (f *fsck) counts(ctx context.Context) error {
+	for _, c := range []struct {
+		n     *int64
+		query string
+	}{
+		{&f.summary.Repositories, `SELECT count(*) FROM repository WHERE organization <> 0`},
+		{&f.summary.Manifests, `SELECT count(*) FROM manifest WHERE deleted IS NULL`},
+		{&f.summary.Tags, `SELECT count(*) FROM tag`},
+		{&f.summary.Blobs, `SELECT count(*) FROM blob`},
+	} {
+		n, err := db.One[int64](ctx, f.r.db, c.query)
+		if err != nil && !errors.Is(err, db.ErrNone) {
+			return err
+		}
+		*c.n = n
+	}
+	return nil
+}

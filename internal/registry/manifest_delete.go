@@ -1,0 +1,62 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+)
+
+// maxTagsPerDelete bounds the tags that one transaction removes with their
+// manifest; one with more takes several.
+const maxTagsPerDelete = 500
+
+// DeleteManifest removes a manifest and the tags that point to it. What it
+// refers to stays for the undelete window.
+// Errors: ManifestUnknown, RepoUnknown, Denied, Unauthorized.
+func (r *Registry) DeleteManifest(ctx context.Context, who iam.Caller, name oci.Name, d oci.Digest) error {
+	for {
+		done, err := db.Update(ctx, r.db, func(tx *db.Tx) (bool, error) { return r.deleteManifest(tx, who, name, d) })
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oci.Digest) (done bool, err error) {
+	rp, err := r.repoFor(tx, who, name, iam.DeleteTag)
+	if err != nil {
+		return false, err
+	}
+	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND deleted IS NULL`+tx.ForUpdate(), rp.ID, string(d))
+	if errors.Is(err, db.ErrNone) {
+		return false, manifestUnknown(name, oci.Reference{Digest: d})
+	}
+	if err != nil {
+		return false, err
+	}
+	tags, err := db.All[string](tx.Context(), tx, `DELETE FROM tag WHERE id IN (SELECT id FROM tag WHERE manifest = $1 LIMIT $2) RETURNING name`, id, maxTagsPerDelete)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range tags {
+		tx.Invalidate(manifestKey{rp.ID, t})
+		if err := addTagEvent(tx, rp.ID, t, "", string(d), who, "manifest_delete"); err != nil {
+			return false, err
+		}
+	}
+	if len(tags) == maxTagsPerDelete {
+		return false, nil
+	}
+	if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, id, tx.Micros()); err != nil {
+		return false, err
+	}
+	tx.Invalidate(manifestKey{rp.ID, string(d)})
+	tx.AfterCommit(r.wakeCollector)
+	if err := r.review(tx, rp.ID, d, kindManifest, r.o.Undelete); err != nil {
+		return false, err
+	}
+	return true, r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+"@"+string(d), "ok")
+}

@@ -1,0 +1,166 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+)
+
+type orgRow struct {
+	ID          int64
+	Account     string
+	Name        string
+	Creator     string
+	CreatorName string
+	Created     int64
+}
+
+const orgColumns = `id, account, name, creator, creator_name, created`
+
+func (o orgRow) org() Org {
+	return Org{ID: o.ID, Account: o.Account, Name: o.Name, Creator: o.Creator, CreatorName: o.CreatorName, Created: fromMicros(o.Created)}
+}
+
+func (o orgRow) resource() iam.Resource {
+	return iam.Resource{Account: o.Account, Organization: o.ID, Name: o.Name}
+}
+
+func orgByName(ctx context.Context, q db.Querier, name string) (orgRow, error) {
+	o, err := db.One[orgRow](ctx, q, `SELECT `+orgColumns+` FROM organization WHERE name = $1`, name)
+	if errors.Is(err, db.ErrNone) {
+		return o, fault.New(fault.OrgUnknown, "The organization %s does not exist.", name)
+	}
+	return o, err
+}
+
+// CreateOrg makes an organization in the caller's account. The caller gets the
+// right 7 on it. Names are unique in the whole installation.
+//
+// Errors: NameInvalid, Reserved, Denied, Quota, Exists.
+func (r *Registry) CreateOrg(ctx context.Context, who iam.Caller, name string) (Org, error) {
+	name, err := oci.ParseOrganization(name)
+	if err != nil {
+		return Org{}, err
+	}
+	return db.Update(ctx, r.db, func(tx *db.Tx) (Org, error) {
+		o, err := r.createOrg(tx, who, name)
+		return o.org(), err
+	})
+}
+
+func (r *Registry) createOrg(tx *db.Tx, who iam.Caller, name string) (orgRow, error) {
+	var none orgRow
+	account := who.Account
+	if account == "" {
+		return none, fault.New(fault.Invalid, "Say in which account the organization %s is to be.", name)
+	}
+	if err := r.iam.Allow(tx, who, iam.CreateOrg, iam.Resource{Account: account, Name: name}); err != nil {
+		return none, err
+	}
+	if r.o.OrgsPerOwner > 0 {
+		n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM organization WHERE account = $1`, account)
+		if err != nil {
+			return none, err
+		}
+		if n >= int64(r.o.OrgsPerOwner) {
+			return none, fault.New(fault.Quota, "The account has %d organizations, which is its quota.", n)
+		}
+	}
+	o, err := db.One[orgRow](tx.Context(), tx, `INSERT INTO organization (account, name, creator, creator_name, created)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING RETURNING `+orgColumns,
+		account, name, who.User, who.UserName, tx.Micros())
+	if errors.Is(err, db.ErrNone) {
+		return none, fault.New(fault.Exists, "An organization with the name %s exists already.", name)
+	}
+	if err != nil {
+		return none, err
+	}
+	if who.User != "" {
+		if err := r.iam.SetOrgGrant(tx, o.ID, who.User, iam.Manage); err != nil {
+			return none, err
+		}
+	}
+	if err := r.iam.Raise(tx, account); err != nil {
+		return none, err
+	}
+	return o, r.iam.Audit(tx, who, iam.CreateOrg, name, "ok")
+}
+
+// Orgs lists the organizations that the caller has a right on, by name, those
+// behind after. An account's administrator sees all of the account; Berth
+// itself and its operator see all.
+func (r *Registry) Orgs(ctx context.Context, who iam.Caller, after string, n int) (Page[Org], error) {
+	n = clampPage(n)
+	var q string
+	args := []any{after, n + 1}
+	switch admin, err := r.iam.Administers(ctx, who); {
+	case err != nil:
+		return Page[Org]{}, err
+	case who.System():
+		q = `SELECT ` + orgColumns + ` FROM organization WHERE name > $1 ORDER BY name LIMIT $2`
+	case admin:
+		q = `SELECT ` + orgColumns + ` FROM organization WHERE account = $3 AND name > $1 ORDER BY name LIMIT $2`
+		args = append(args, who.Account)
+	default:
+		q = `SELECT o.id, o.account, o.name, o.creator, o.creator_name, o.created FROM org_grant g JOIN organization o ON o.id = g.organization
+			WHERE g.iam_user = $3 AND o.name > $1 ORDER BY o.name LIMIT $2`
+		args = append(args, who.User)
+	}
+	rows, err := db.All[orgRow](ctx, r.db, q, args...)
+	if err != nil {
+		return Page[Org]{}, err
+	}
+	orgs := make([]Org, len(rows))
+	for i, o := range rows {
+		orgs[i] = o.org()
+	}
+	return page(orgs, n), nil
+}
+
+// Org shows one organization. Errors: OrgUnknown, Denied, Unauthorized.
+func (r *Registry) Org(ctx context.Context, who iam.Caller, name string) (Org, error) {
+	o, err := orgByName(ctx, r.db, name)
+	if err != nil {
+		return Org{}, err
+	}
+	return o.org(), r.iam.Check(ctx, who, iam.ShowOrg, o.resource())
+}
+
+// DeleteOrg removes an organization that holds no repository.
+// Errors: OrgUnknown, Denied, NotEmpty.
+func (r *Registry) DeleteOrg(ctx context.Context, who iam.Caller, name string) error {
+	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
+		var none struct{}
+		o, err := orgByName(tx.Context(), tx, name)
+		if err != nil {
+			return none, err
+		}
+		if err := r.iam.Allow(tx, who, iam.DeleteOrg, o.resource()); err != nil {
+			return none, err
+		}
+		// The row is locked before anyone looks for repositories; whoever
+		// creates one locks it too.
+		if _, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+tx.ForUpdate(), o.ID); err != nil {
+			return none, err
+		}
+		path, err := db.One[string](tx.Context(), tx, `SELECT path FROM repository WHERE organization = $1 LIMIT 1`, o.ID)
+		if err == nil {
+			return none, fault.New(fault.NotEmpty, "The organization %s still has repositories, %s among them; delete these first.", name, path)
+		}
+		if !errors.Is(err, db.ErrNone) {
+			return none, err
+		}
+		if _, err := tx.Exec(`DELETE FROM organization WHERE id = $1`, o.ID); err != nil {
+			return none, err
+		}
+		if err := r.iam.Raise(tx, o.Account); err != nil {
+			return none, err
+		}
+		return none, r.iam.Audit(tx, who, iam.DeleteOrg, name, "ok")
+	})
+	return err
+}

@@ -1,0 +1,112 @@
+// Package registry is the heart of Berth: organizations, repositories, tags
+// and their history, push and pull, and the collection of what nobody needs.
+//
+// Every method takes the caller and decides, with the rows it works on, whether
+// the caller may. HTTP lives elsewhere; storage and SQL stay in here.
+package registry
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"berth.dev/berth/internal/blob"
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+)
+
+// Options are the rules an operator can change.
+type Options struct {
+	Grace        time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
+	Undelete     time.Duration // how long a deleted manifest can come back; default 7 days
+	UploadLife   time.Duration // how long an upload may stay idle; default 24 h
+	SweepEvery   time.Duration // pause of the collector when nothing is due; default 1 min
+	CreateOnPush bool          // a push creates the organization too, where the caller may create one
+	OrgsPerOwner int           // organizations of one account; 0: no limit
+	CacheBytes   int64         // memory for manifests that are read often; default 32 MiB
+	Log          *slog.Logger
+}
+
+// Registry is safe for use by many goroutines.
+type Registry struct {
+	db    *db.DB
+	iam   *iam.Authority
+	blobs *blob.Store
+	o     Options
+	log   *slog.Logger
+
+	start     string // names this start of the process in upload rows
+	cache     *cache
+	uploads   *leases
+	pulls     *pulls
+	collector collectorState
+}
+
+// New assembles a registry. Run must be called for collection and for the
+// counting of pulls.
+func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
+	def := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&o.Grace, 24*time.Hour)
+	def(&o.Undelete, 7*24*time.Hour)
+	def(&o.UploadLife, 24*time.Hour)
+	def(&o.SweepEvery, time.Minute)
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 32 << 20
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &Registry{db: d, iam: a, blobs: s, o: o, log: o.Log,
+		start:   newNonce(),
+		cache:   newCache(o.CacheBytes),
+		uploads: newLeases(),
+		pulls:   newPulls(),
+	}
+	r.collector.wake = make(chan struct{}, 1)
+	d.OnInvalidate(r.cache.invalidate)
+	return r
+}
+
+// Page is one page of a list; More says that another follows it.
+type Page[T any] struct {
+	Items []T
+	More  bool
+}
+
+// page cuts rows fetched with LIMIT n+1 to n.
+func page[T any](rows []T, n int) Page[T] {
+	if len(rows) > n {
+		return Page[T]{Items: rows[:n], More: true}
+	}
+	return Page[T]{Items: rows}
+}
+
+// MaxPage bounds every list: a caller that asks for more gets a page of it.
+const MaxPage = 10000
+
+func clampPage(n int) int { return min(max(n, 0), MaxPage) }
+
+// resource names a repository to iam.
+func resource(rp *repoRow) iam.Resource {
+	return iam.Resource{Account: rp.Account, Organization: rp.Organization, Repository: rp.ID, Public: rp.Public, Name: rp.Path}
+}
+
+// A repoRow is what push and pull need of a repository.
+type repoRow struct {
+	ID           int64
+	Organization int64
+	Account      string
+	Path         string
+	Public       bool
+}
+
+const repoColumns = `id, organization, account, path, public`
+
+func repoByPath(ctx context.Context, q db.Querier, name oci.Name) (repoRow, error) {
+	return db.One[repoRow](ctx, q, `SELECT `+repoColumns+` FROM repository WHERE path = $1`, string(name))
+}

@@ -1,0 +1,355 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+)
+
+var categories = []string{"app_server", "linux", "framework_app", "database", "lang", "other", "windows", "arm"}
+
+const maxDescription = 30000 // characters
+
+// category returns the stored spelling of a category.
+func category(s string) (string, error) {
+	switch {
+	case s == "":
+		return "other", nil
+	case s == "arms":
+		return "arm", nil
+	case slices.Contains(categories, s):
+		return s, nil
+	}
+	return "", fault.New(fault.Invalid, "The category is one of %s.", strings.Join(categories, ", "))
+}
+
+func checkDescription(s string) error {
+	if utf8.RuneCountInString(s) > maxDescription {
+		return fault.New(fault.TooLarge, "A description has at most %d characters.", maxDescription)
+	}
+	return nil
+}
+
+// lookup finds a repository for reading. What the caller may not know about
+// and what does not exist answer alike.
+func (r *Registry) lookup(ctx context.Context, who iam.Caller, name oci.Name, do iam.Action) (repoRow, error) {
+	rp, err := r.repo(ctx, name)
+	if err == nil {
+		return rp, r.iam.Check(ctx, who, do, resource(&rp))
+	}
+	if !errors.Is(err, db.ErrNone) {
+		return rp, err
+	}
+	return rp, r.absent(ctx, r.db, who, name, do)
+}
+
+// absent answers for a repository that does not exist: that it does not, to
+// those who may see the organization, else what a forbidden one would answer.
+func (r *Registry) absent(ctx context.Context, q db.Querier, who iam.Caller, name oci.Name, do iam.Action) error {
+	on := iam.Resource{Name: string(name)}
+	o, err := orgByName(ctx, q, name.Organization())
+	if err == nil {
+		on.Account, on.Organization = o.Account, o.ID
+	} else if !fault.Is(err, fault.OrgUnknown) {
+		return err
+	}
+	if tx, ok := q.(*db.Tx); ok {
+		err = r.iam.Allow(tx, who, do, on)
+	} else {
+		err = r.iam.Check(ctx, who, do, on)
+	}
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
+}
+
+// repo reads a repository's row, through the cache where that is exact.
+func (r *Registry) repo(ctx context.Context, name oci.Name) (repoRow, error) {
+	if !r.db.Exact() {
+		return repoByPath(ctx, r.db, name)
+	}
+	return cached(r.cache, repoKey(name), func() (repoRow, int, error) {
+		rp, err := repoByPath(ctx, r.db, name)
+		return rp, 128 + len(rp.Path), err
+	})
+}
+
+// repoFor finds a repository inside a transaction and decides whether the
+// caller may do this to it.
+func (r *Registry) repoFor(tx *db.Tx, who iam.Caller, name oci.Name, do iam.Action) (repoRow, error) {
+	rp, err := repoByPath(tx.Context(), tx, name)
+	if errors.Is(err, db.ErrNone) {
+		return rp, r.absent(tx.Context(), tx, who, name, do)
+	}
+	if err != nil {
+		return rp, err
+	}
+	return rp, r.iam.Allow(tx, who, do, resource(&rp))
+}
+
+// repoForPush is repoFor for uploads: what is missing is created where the
+// rules allow it.
+func (r *Registry) repoForPush(tx *db.Tx, who iam.Caller, name oci.Name) (repoRow, error) {
+	rp, err := repoByPath(tx.Context(), tx, name)
+	if err == nil {
+		return rp, r.iam.Allow(tx, who, iam.Push, resource(&rp))
+	}
+	if !errors.Is(err, db.ErrNone) {
+		return rp, err
+	}
+	o, err := orgByName(tx.Context(), tx, name.Organization())
+	if fault.Is(err, fault.OrgUnknown) && r.o.CreateOnPush && !who.Anonymous() {
+		o, err = r.createOrg(tx, who, name.Organization())
+	}
+	if fault.Is(err, fault.OrgUnknown) {
+		return rp, r.noOrganization(who, name)
+	}
+	if err != nil {
+		return rp, err
+	}
+	on := o.resource()
+	on.Name = string(name)
+	if err := r.iam.Allow(tx, who, iam.Push, on); err != nil {
+		return rp, err
+	}
+	return r.createRepo(tx, who, o, name, RepoSpec{Category: "other"})
+}
+
+func (r *Registry) noOrganization(who iam.Caller, name oci.Name) error {
+	if who.Anonymous() {
+		return fault.New(fault.Unauthorized, "Log in to push to %s.", name)
+	}
+	return fault.New(fault.Denied, "The organization %s does not exist: create it before you push to %s.", name.Organization(), name)
+}
+
+// mayPush decides, before any byte is read, whether a push can work. It writes
+// nothing and creates nothing.
+func (r *Registry) mayPush(ctx context.Context, who iam.Caller, name oci.Name) error {
+	rp, err := r.repo(ctx, name)
+	if err == nil {
+		return r.iam.Check(ctx, who, iam.Push, resource(&rp))
+	}
+	if !errors.Is(err, db.ErrNone) {
+		return err
+	}
+	o, err := orgByName(ctx, r.db, name.Organization())
+	if fault.Is(err, fault.OrgUnknown) {
+		if r.o.CreateOnPush && !who.Anonymous() {
+			return r.iam.Check(ctx, who, iam.CreateOrg, iam.Resource{Account: who.Account, Name: name.Organization()})
+		}
+		return r.noOrganization(who, name)
+	}
+	if err != nil {
+		return err
+	}
+	on := o.resource()
+	on.Name = string(name)
+	return r.iam.Check(ctx, who, iam.Push, on)
+}
+
+func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name, s RepoSpec) (repoRow, error) {
+	// Deleting an organization locks its row before it looks for repositories.
+	if _, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+tx.ForShare(), o.ID); err != nil {
+		if errors.Is(err, db.ErrNone) {
+			err = fault.New(fault.OrgUnknown, "The organization %s does not exist.", o.Name)
+		}
+		return repoRow{}, err
+	}
+	rp, err := db.One[repoRow](tx.Context(), tx, `INSERT INTO repository
+			(organization, account, path, name, public, category, description, creator, creator_name, created, updated)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) ON CONFLICT (path) DO NOTHING RETURNING `+repoColumns,
+		o.ID, o.Account, string(name), name.Repository(), s.Public, s.Category, s.Description, who.User, who.UserName, tx.Micros())
+	if errors.Is(err, db.ErrNone) {
+		return rp, fault.New(fault.Exists, "The repository %s exists already.", name)
+	}
+	if err != nil {
+		return rp, err
+	}
+	tx.Invalidate(repoKey(name))
+	return rp, r.iam.Audit(tx, who, iam.CreateRepo, string(name), "ok")
+}
+
+// CreateRepo makes an empty repository. It looks at the caller's right on the
+// organization alone. Errors: OrgUnknown, Denied, Invalid, TooLarge, Exists.
+func (r *Registry) CreateRepo(ctx context.Context, who iam.Caller, name oci.Name, s RepoSpec) (Repo, error) {
+	var err error
+	if s.Category, err = category(s.Category); err != nil {
+		return Repo{}, err
+	}
+	if err := checkDescription(s.Description); err != nil {
+		return Repo{}, err
+	}
+	_, err = db.Update(ctx, r.db, func(tx *db.Tx) (repoRow, error) {
+		o, err := orgByName(tx.Context(), tx, name.Organization())
+		if err != nil {
+			return repoRow{}, err
+		}
+		on := o.resource()
+		on.Name = string(name)
+		if err := r.iam.Allow(tx, who, iam.CreateRepo, on); err != nil {
+			return repoRow{}, err
+		}
+		return r.createRepo(tx, who, o, name, s)
+	})
+	if err != nil {
+		return Repo{}, err
+	}
+	return r.Repo(ctx, who, name)
+}
+
+type repoView struct {
+	ID, OrgID                      int64
+	Account, Path                  string
+	Public                         bool
+	Category, Description          string
+	Creator, CreatorName           string
+	Created, Updated, Pulls, NTags int64
+}
+
+const repoViewColumns = `r.id, r.organization, r.account, r.path, r.public, r.category, r.description, r.creator, r.creator_name,
+	r.created, r.updated, r.pulls, (SELECT count(*) FROM tag t WHERE t.repository = r.id)`
+
+func (v repoView) repo() Repo {
+	return Repo{ID: v.ID, OrgID: v.OrgID, Account: v.Account, Name: oci.Name(v.Path), Public: v.Public, Category: v.Category, Description: v.Description,
+		Creator: v.Creator, CreatorName: v.CreatorName, Created: fromMicros(v.Created), Updated: fromMicros(v.Updated), Pulls: v.Pulls, Tags: v.NTags}
+}
+
+// Repo shows one repository. Errors: RepoUnknown, Denied, Unauthorized.
+func (r *Registry) Repo(ctx context.Context, who iam.Caller, name oci.Name) (Repo, error) {
+	rp, err := r.lookup(ctx, who, name, iam.ShowRepo)
+	if err != nil {
+		return Repo{}, err
+	}
+	v, err := db.One[repoView](ctx, r.db, `SELECT `+repoViewColumns+` FROM repository r WHERE r.id = $1`, rp.ID)
+	if errors.Is(err, db.ErrNone) {
+		return Repo{}, fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
+	}
+	return v.repo(), err
+}
+
+// UpdateRepo changes a repository's attributes. Errors: RepoUnknown, Denied, Invalid, TooLarge.
+func (r *Registry) UpdateRepo(ctx context.Context, who iam.Caller, name oci.Name, p RepoPatch) error {
+	if p.Category != nil {
+		c, err := category(*p.Category)
+		if err != nil {
+			return err
+		}
+		p.Category = &c
+	}
+	if p.Description != nil {
+		if err := checkDescription(*p.Description); err != nil {
+			return err
+		}
+	}
+	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
+		var none struct{}
+		rp, err := r.repoFor(tx, who, name, iam.UpdateRepo)
+		if err != nil {
+			return none, err
+		}
+		if _, err := tx.Exec(`UPDATE repository SET public = coalesce($2, public), category = coalesce($3, category),
+				description = coalesce($4, description), updated = $5 WHERE id = $1`,
+			rp.ID, p.Public, p.Category, p.Description, tx.Micros()); err != nil {
+			return none, err
+		}
+		if p.Public != nil && *p.Public != rp.Public {
+			if err := r.iam.Raise(tx, rp.Account); err != nil {
+				return none, err
+			}
+		}
+		tx.Invalidate(repoKey(name))
+		return none, r.iam.Audit(tx, who, iam.UpdateRepo, string(name), "ok")
+	})
+	return err
+}
+
+// DeleteRepo removes a repository without tags. Its name is free at once; the
+// collector empties what is left of it. Errors: RepoUnknown, Denied, NotEmpty.
+func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name) error {
+	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
+		var none struct{}
+		rp, err := r.repoFor(tx, who, name, iam.DeleteRepo)
+		if err != nil {
+			return none, err
+		}
+		// Pushes lock the repository's row too, before they add anything.
+		if err := lockRepo(tx, rp.ID, name, tx.ForUpdate()); err != nil {
+			return none, err
+		}
+		tag, err := db.One[string](tx.Context(), tx, `SELECT name FROM tag WHERE repository = $1 LIMIT 1`, rp.ID)
+		if err == nil {
+			return none, fault.New(fault.NotEmpty, "The repository %s still has tags, %s among them; delete these first.", name, tag)
+		}
+		if !errors.Is(err, db.ErrNone) {
+			return none, err
+		}
+		if _, err := tx.Exec(`DELETE FROM repo_grant WHERE repository = $1`, rp.ID); err != nil {
+			return none, err
+		}
+		if _, err := tx.Exec(`UPDATE repository SET path = $2, organization = 0, public = false WHERE id = $1`, rp.ID, fmt.Sprintf("!%d", rp.ID)); err != nil {
+			return none, err
+		}
+		if err := r.review(tx, rp.ID, "", kindRepo, 0); err != nil {
+			return none, err
+		}
+		tx.Invalidate(repoKey(name))
+		if err := r.iam.Raise(tx, rp.Account); err != nil {
+			return none, err
+		}
+		return none, r.iam.Audit(tx, who, iam.DeleteRepo, string(name), "ok")
+	})
+	return err
+}
+
+// lockRepo makes sure that the repository is not deleted under the caller.
+// lock is tx.ForShare or tx.ForUpdate; SQLite has one writer and needs none.
+func lockRepo(tx *db.Tx, id int64, name oci.Name, lock string) error {
+	if lock == "" {
+		return nil
+	}
+	_, err := db.One[int64](tx.Context(), tx, `SELECT id FROM repository WHERE id = $1 AND organization <> 0`+lock, id)
+	if errors.Is(err, db.ErrNone) {
+		return fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
+	}
+	return err
+}
+
+// Repos lists the repositories of an organization that the caller may read, by
+// name, those behind after.
+func (r *Registry) Repos(ctx context.Context, who iam.Caller, org, after string, n int) (Page[Repo], error) {
+	o, err := orgByName(ctx, r.db, org)
+	if err != nil {
+		return Page[Repo]{}, err
+	}
+	if err := r.iam.Check(ctx, who, iam.ShowOrg, o.resource()); err != nil {
+		return Page[Repo]{}, err
+	}
+	n = clampPage(n)
+	rows, err := db.All[repoView](ctx, r.db, `SELECT `+repoViewColumns+` FROM repository r
+		WHERE r.organization = $1 AND r.path > $2 ORDER BY r.path LIMIT $3`, o.ID, org+"/"+after, n+1)
+	if err != nil {
+		return Page[Repo]{}, err
+	}
+	repos := make([]Repo, len(rows))
+	for i, v := range rows {
+		repos[i] = v.repo()
+	}
+	return page(repos, n), nil
+}
+
+// touch records a push. Pushes to one repository that come together would all
+// wait for its row, so the time is written at most once a second.
+func touch(tx *db.Tx, id int64) error {
+	_, err := tx.Exec(`UPDATE repository SET updated = $2 WHERE id = $1 AND updated < $3`, id, tx.Micros(), tx.Micros()-time.Second.Microseconds())
+	return err
+}

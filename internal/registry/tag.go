@@ -1,0 +1,131 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+)
+
+type tagTarget struct {
+	Manifest int64
+	Digest   string
+}
+
+// setTag points a tag to a manifest. What it pointed to before is reviewed
+// when its undelete window is over.
+func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string) error {
+	old, err := db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
+		WHERE t.repository = $1 AND t.name = $2`, rp.ID, name)
+	if err != nil && !errors.Is(err, db.ErrNone) {
+		return err
+	}
+	if err == nil && old.Manifest == manifest {
+		return nil
+	}
+	_, err = tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
+		ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`,
+		rp.ID, name, manifest, tx.Micros())
+	if err != nil {
+		return err
+	}
+	tx.Invalidate(manifestKey{rp.ID, name})
+	if old.Digest != "" {
+		if err := r.review(tx, rp.ID, oci.Digest(old.Digest), kindManifest, r.o.Undelete); err != nil {
+			return err
+		}
+	}
+	return addTagEvent(tx, rp.ID, name, string(d), old.Digest, who, cause)
+}
+
+func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause string) error {
+	_, err := tx.Exec(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		repo, tag, digest, previous, who.String(), cause, tx.Micros())
+	return err
+}
+
+// Tags lists a repository's tags by name, those behind after.
+// Errors: RepoUnknown, Denied, Unauthorized.
+func (r *Registry) Tags(ctx context.Context, who iam.Caller, name oci.Name, after string, n int) (Page[string], error) {
+	rp, err := r.lookup(ctx, who, name, iam.Pull)
+	if err != nil {
+		return Page[string]{}, err
+	}
+	n = clampPage(n)
+	tags, err := db.All[string](ctx, r.db, `SELECT name FROM tag WHERE repository = $1 AND name > $2 ORDER BY name LIMIT $3`, rp.ID, after, n+1)
+	return page(tags, n), err
+}
+
+// DeleteTag removes a tag and only that: the manifest and its other tags stay.
+// Errors: TagUnknown, RepoUnknown, Denied, Unauthorized.
+func (r *Registry) DeleteTag(ctx context.Context, who iam.Caller, name oci.Name, tag string) error {
+	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
+		var none struct{}
+		rp, err := r.repoFor(tx, who, name, iam.DeleteTag)
+		if err != nil {
+			return none, err
+		}
+		old, err := db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
+			WHERE t.repository = $1 AND t.name = $2`, rp.ID, tag)
+		if errors.Is(err, db.ErrNone) {
+			return none, fault.New(fault.TagUnknown, "The repository %s has no tag %s.", name, tag)
+		}
+		if err != nil {
+			return none, err
+		}
+		// Another transaction may have moved the tag since it was read; then
+		// nothing is deleted that the caller has not seen.
+		n, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2 AND manifest = $3`, rp.ID, tag, old.Manifest)
+		if err != nil {
+			return none, err
+		}
+		if n == 0 {
+			return none, fault.New(fault.Unavailable, "The tag %s was moved at the same moment; try again.", tag)
+		}
+		tx.Invalidate(manifestKey{rp.ID, tag})
+		tx.AfterCommit(r.wakeCollector)
+		if err := r.review(tx, rp.ID, oci.Digest(old.Digest), kindManifest, r.o.Undelete); err != nil {
+			return none, err
+		}
+		if err := addTagEvent(tx, rp.ID, tag, "", old.Digest, who, "delete"); err != nil {
+			return none, err
+		}
+		return none, r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+":"+tag, "ok")
+	})
+	return err
+}
+
+// History lists what happened to a tag (tag "": to all tags), the newest
+// first, events with an id below before (0: from the newest).
+func (r *Registry) History(ctx context.Context, who iam.Caller, name oci.Name, tag string, before int64, n int) (Page[TagEvent], error) {
+	rp, err := r.lookup(ctx, who, name, iam.ListTags)
+	if err != nil {
+		return Page[TagEvent]{}, err
+	}
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	n = clampPage(n)
+	type row struct {
+		ID                                  int64
+		Tag, Digest, Previous, Actor, Cause string
+		Created                             int64
+	}
+	const columns = `SELECT id, tag, digest, previous, actor, cause, created FROM tag_event WHERE repository = $1 AND id < $2`
+	query, args := columns+` ORDER BY id DESC LIMIT $3`, []any{rp.ID, before, n + 1}
+	if tag != "" {
+		query, args = columns+` AND tag = $4 ORDER BY id DESC LIMIT $3`, append(args, tag)
+	}
+	rows, err := db.All[row](ctx, r.db, query, args...)
+	if err != nil {
+		return Page[TagEvent]{}, err
+	}
+	events := make([]TagEvent, len(rows))
+	for i, e := range rows {
+		events[i] = TagEvent{e.ID, e.Tag, e.Digest, e.Previous, e.Actor, e.Cause, fromMicros(e.Created)}
+	}
+	return page(events, n), nil
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"flag"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is everything an operator can set. Load makes one; its keys, their
+// defaults and units are described in docs/configuration.md.
+type Config struct {
+	Data           string
+	Listen         string
+	AdminListen    string
+	ExternalURL    string
+	AllowPlainHTTP bool
+	TrustedProxies []netip.Prefix
+	Database       string
+	MasterKeyFile  string
+	Region         string
+	TLS            TLS
+	Log            Log
+	Limits         Limits
+	Tokens         Tokens
+	Uploads        Uploads
+	Collection     Collection
+	Organizations  Organizations
+	Storage        Storage
+
+	secrets secrets
+	origins map[string]string // key -> where its value came from; absent: default
+	ignored []string          // BERTH_ variables that mean nothing
+}
+
+// TLS names the certificate; both files or neither.
+type TLS struct{ Cert, Key string }
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level
+	Format string // text or json
+}
+
+// Limits bound what one client can take.
+type Limits struct {
+	Requests      int           // served at once
+	UploadMemory  Size          // buffers of all uploads together
+	CacheMemory   Size          // manifests that are read often
+	Header        Size          // of one request
+	HeaderTimeout time.Duration // to send it
+	Idle          time.Duration // between two requests of one connection
+	Progress      time.Duration // for one read or write of a body
+	Drain         time.Duration // for the requests in flight when the server ends
+}
+
+// Tokens are those of the docker token flow.
+type Tokens struct{ Life time.Duration }
+
+// Uploads that nobody continues.
+type Uploads struct{ Life time.Duration }
+
+// Collection of what nothing refers to.
+type Collection struct{ Grace, Undelete, Sweep time.Duration }
+
+// Organizations: who may create them, how many, and whether a push does.
+type Organizations struct {
+	CreateOnPush bool
+	UsersCreate  bool // every user, not administrators alone
+	PerAccount   int  // 0: no limit
+}
+
+// Storage keeps room for the database to delete.
+type Storage struct {
+	ReserveBytes   Size
+	ReservePercent int
+}
+
+// secrets come from the environment alone and are never printed.
+type secrets struct {
+	masterKey     string
+	adminPassword string
+}
+
+// A Key is one setting by its name in the file, bound to one Config.
+type Key struct {
+	Name  string // dotted: log.level
+	Value flag.Value
+	Usage string // one line, for help
+}
+
+// Env is the key's environment variable.
+func (k Key) Env() string {
+	return "BERTH_" + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_"))
+}
+
+// Flag is the key's flag of `berth serve`, without dashes.
+func (k Key) Flag() string {
+	return strings.NewReplacer(".", "-", "_", "-").Replace(k.Name)
+}
+
+// Default is a configuration for one machine, reachable from that machine.
+func Default() Config {
+	return Config{
+		Data:          "data",
+		Listen:        "127.0.0.1:5000",
+		Region:        "region-1",
+		Log:           Log{Level: slog.LevelInfo, Format: "text"},
+		Limits:        Limits{Requests: 4096, UploadMemory: 64 << 20, CacheMemory: 32 << 20, Header: 64 << 10, HeaderTimeout: 10 * time.Second, Idle: 2 * time.Minute, Progress: 30 * time.Second, Drain: 30 * time.Second},
+		Tokens:        Tokens{Life: time.Hour},
+		Uploads:       Uploads{Life: 24 * time.Hour},
+		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
+		Organizations: Organizations{PerAccount: 0},
+		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
+	}
+}
+
+// Keys lists every setting of c in the order of the documentation.
+func (c *Config) Keys() []Key {
+	return []Key{
+		{"data", (*textValue)(&c.Data), "`directory` that holds everything"},
+		{"listen", (*textValue)(&c.Listen), "`host:port` to serve on"},
+		{"admin_listen", (*textValue)(&c.AdminListen), "`host:port` for metrics and profiles alone"},
+		{"external_url", (*textValue)(&c.ExternalURL), "`url` by which clients reach the server, where it differs from what they send"},
+		{"allow_plain_http", (*boolValue)(&c.AllowPlainHTTP), "serve without TLS on addresses other than loopback"},
+		{"trusted_proxies", (*prefixesValue)(&c.TrustedProxies), "`networks` whose X-Forwarded headers count"},
+		{"database", (*databaseValue)(&c.Database), "`url` of the database: postgres://... or sqlite:PATH"},
+		{"master_key_file", (*textValue)(&c.MasterKeyFile), "`file` with the key that seals stored secrets"},
+		{"region", (*textValue)(&c.Region), "`name` of the region and of each account's first project"},
+		{"tls.cert", (*textValue)(&c.TLS.Cert), "PEM `file` with the certificate chain"},
+		{"tls.key", (*textValue)(&c.TLS.Key), "PEM `file` with the certificate's private key"},
+		{"log.level", (*levelValue)(&c.Log.Level), "`level`: debug, info, warn or error"},
+		{"log.format", (*textValue)(&c.Log.Format), "`format`: text or json"},
+		{"limits.requests", (*intValue)(&c.Limits.Requests), "`number` of requests served at once"},
+		{"limits.upload_memory", &c.Limits.UploadMemory, "`size` of the buffers of all uploads together"},
+		{"limits.cache_memory", &c.Limits.CacheMemory, "`size` of the cache of manifests that are read often"},
+		{"limits.header", &c.Limits.Header, "`size` of a request's header at most"},
+		{"limits.header_timeout", (*durationValue)(&c.Limits.HeaderTimeout), "`time` a client has to send a request's header"},
+		{"limits.idle", (*durationValue)(&c.Limits.Idle), "`time` a connection may stay unused"},
+		{"limits.progress", (*durationValue)(&c.Limits.Progress), "`time` one read or write of a body may take"},
+		{"limits.drain", (*durationValue)(&c.Limits.Drain), "`time` requests in flight have when the server ends"},
+		{"tokens.life", (*durationValue)(&c.Tokens.Life), "`time` a registry token is valid"},
+		{"uploads.life", (*durationValue)(&c.Uploads.Life), "`time` an upload may stay untouched"},
+		{"collection.grace", (*durationValue)(&c.Collection.Grace), "`time` that something without reference is kept"},
+		{"collection.undelete", (*durationValue)(&c.Collection.Undelete), "`time` that a deleted image can come back"},
+		{"collection.sweep", (*durationValue)(&c.Collection.Sweep), "`time` between two looks for what is due"},
+		{"organizations.create_on_push", (*boolValue)(&c.Organizations.CreateOnPush), "a push creates the organization as well"},
+		{"organizations.users_create", (*boolValue)(&c.Organizations.UsersCreate), "every user may create organizations, not administrators alone"},
+		{"organizations.per_account", (*intValue)(&c.Organizations.PerAccount), "`number` of organizations of one account, 0 for any"},
+		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
+		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
+	}
+}
+
+// DatabaseURL is the database to open: the configured one, or a file in the
+// data directory.
+func (c *Config) DatabaseURL() string {
+	if c.Database != "" {
+		return c.Database
+	}
+	return "sqlite:" + filepath.Join(c.Data, "berth.db")
+}
+
+// masterKeyFile is where the master key stands unless the environment has it.
+func (c *Config) masterKeyFile() string {
+	if c.MasterKeyFile != "" {
+		return c.MasterKeyFile
+	}
+	return filepath.Join(c.Data, "master.key")
+}
+
+// IgnoredVariables names BERTH_ environment variables that set nothing:
+// probably a slip of the pen, worth a warning.
+func (c *Config) IgnoredVariables() []string { return c.ignored }

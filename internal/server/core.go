@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"berth.dev/berth/internal/blob"
+	"berth.dev/berth/internal/blob/fsblob"
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/registry"
+)
+
+// A core is a registry without its HTTP surfaces: what the server and a
+// command without a server have in common.
+type core struct {
+	db       *db.DB
+	iam      *iam.Authority
+	disk     *fsblob.Driver
+	blobs    *blob.Store
+	registry *registry.Registry
+	region   string
+}
+
+// openCore opens database and storage under an existing data directory.
+func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err error) {
+	c := &core{region: cfg.Region}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	master, err := loadMasterKey(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			master.discard()
+		}
+	}()
+	if c.db, err = db.Open(ctx, cfg.DatabaseURL(), db.Options{Log: log}); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	if c.iam, err = iam.New(ctx, c.db, iam.Options{
+		Master: master.bytes, Region: cfg.Region, TokenLife: cfg.Tokens.Life, UsersCreate: cfg.Organizations.UsersCreate, Log: log,
+	}); err != nil {
+		if master.fresh {
+			return nil, fmt.Errorf("master key: %s is missing, and the database was made with it: put the file back: %w", master.from, err)
+		}
+		return nil, fmt.Errorf("master key from %s: %w", master.from, err)
+	}
+	if c.disk, err = fsblob.Open(filepath.Join(cfg.Data, blobsName), fsblob.Options{}); err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	c.blobs = blob.New(c.disk, blob.Options{
+		Buffers: int(cfg.Limits.UploadMemory / blob.BufferSize),
+		Space:   c.disk.Space,
+		Reserve: blob.Reserve{Bytes: int64(cfg.Storage.ReserveBytes), Percent: cfg.Storage.ReservePercent},
+	})
+	c.registry = registry.New(c.db, c.iam, c.blobs, registry.Options{
+		// The registry takes zero for its own default; here it means at once.
+		Grace:        max(cfg.Collection.Grace, 1),
+		Undelete:     max(cfg.Collection.Undelete, 1),
+		SweepEvery:   cfg.Collection.Sweep,
+		UploadLife:   cfg.Uploads.Life,
+		CreateOnPush: cfg.Organizations.CreateOnPush,
+		OrgsPerOwner: cfg.Organizations.PerAccount,
+		CacheBytes:   int64(cfg.Limits.CacheMemory),
+		Log:          log,
+	})
+	return c, nil
+}
+
+// close ends what was opened, the last first. The registry's own goroutines
+// end with the context of its Run.
+func (c *core) close() error {
+	var errs []error
+	if c.disk != nil {
+		errs = append(errs, c.disk.Close())
+	}
+	if c.iam != nil {
+		errs = append(errs, c.iam.Close())
+	}
+	if c.db != nil {
+		errs = append(errs, c.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// A firstStart is what the owner of a new installation must be told once.
+type firstStart struct {
+	password     string // of the administrator; empty where the owner chose it
+	organization string // made to push to; empty: none
+}
+
+// firstOrg is the first organization, called like its owner.
+const firstOrg = iam.FirstName
+
+// bootstrap makes the first account with its administrator where there is
+// none yet; nil: there was one. A start whose password was chosen is an
+// automated one and gets nothing it did not ask for; one by hand also gets an
+// organization, so that a push works at once.
+func (c *core) bootstrap(ctx context.Context, password string) (*firstStart, error) {
+	created, generated, err := c.iam.Bootstrap(ctx, password)
+	if err != nil {
+		if fault.Is(err, fault.Invalid) {
+			return nil, fmt.Errorf("%s: %w", envAdminPassword, err)
+		}
+		return nil, fmt.Errorf("first account: %w", err)
+	}
+	if !created {
+		return nil, nil
+	}
+	first := &firstStart{password: generated}
+	if generated == "" {
+		return first, nil
+	}
+	who, err := c.iam.Password(ctx, iam.FirstName, generated, "")
+	if err != nil {
+		return first, fmt.Errorf("first account: %w", err)
+	}
+	if _, err := c.registry.CreateOrg(ctx, who, firstOrg); err != nil {
+		return first, fmt.Errorf("first organization: %w", err)
+	}
+	first.organization = firstOrg
+	return first, nil
+}

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/registry"
+)
+
+// TagName is the argument of operations on a tag.
+type TagName struct {
+	Repo  string `json:"repository"`
+	Tag   string `json:"tag"` // of TagHistory: empty for all
+	After string `json:"after"`
+}
+
+// TagEvent is a line of a tag's history.
+type TagEvent struct {
+	Tag      string    `json:"tag"`
+	Digest   string    `json:"digest"`   // empty: the tag was removed
+	Previous string    `json:"previous"` // empty: the tag was new
+	Actor    string    `json:"actor"`
+	Cause    string    `json:"cause"`
+	Time     time.Time `json:"time"`
+}
+
+// ListTags pages through the tags of the repository List.In by name.
+var ListTags = Op[List, Page[string]]{"tag.list", func(ctx context.Context, c *core, in List) (Page[string], error) {
+	name, err := oci.ParseName(in.In)
+	if err != nil {
+		return Page[string]{}, err
+	}
+	p, err := c.registry.Tags(ctx, iam.Operator(), name, in.After, pageSize)
+	same := func(s string) string { return s }
+	return pageOf(p.Items, p.More, same, same), err
+}}
+
+// TagHistory pages through what happened to a tag, the newest first.
+var TagHistory = Op[TagName, Page[TagEvent]]{"tag.history", func(ctx context.Context, c *core, in TagName) (Page[TagEvent], error) {
+	name, err := oci.ParseName(in.Repo)
+	if err != nil {
+		return Page[TagEvent]{}, err
+	}
+	var before int64
+	if in.After != "" {
+		if before, err = strconv.ParseInt(in.After, 10, 64); err != nil {
+			return Page[TagEvent]{}, fault.New(fault.PageInvalid, "%q is no page of a history.", in.After)
+		}
+	}
+	p, err := c.registry.History(ctx, iam.Operator(), name, in.Tag, before, pageSize)
+	return pageOf(p.Items, p.More, tagEvent, func(e registry.TagEvent) string { return strconv.FormatInt(e.ID, 10) }), err
+}}
+
+// DeleteTag removes a tag and only that.
+var DeleteTag = Op[TagName, None]{"tag.delete", func(ctx context.Context, c *core, in TagName) (None, error) {
+	name, err := oci.ParseName(in.Repo)
+	if err != nil {
+		return None{}, err
+	}
+	return None{}, c.registry.DeleteTag(ctx, iam.Operator(), name, in.Tag)
+}}
+
+func tagEvent(e registry.TagEvent) TagEvent {
+	return TagEvent{Tag: e.Tag, Digest: e.Digest, Previous: e.Previous, Actor: e.Actor, Cause: e.Cause, Time: e.Time}
+}

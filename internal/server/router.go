@@ -1,0 +1,100 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"berth.dev/berth/internal/ociapi"
+	"berth.dev/berth/internal/web"
+)
+
+// mounts is the public surface, all of it.
+func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *prometheus.Registry, h *health) []web.Mount {
+	oci := ociapi.New(c.registry, c.iam, ociapi.Options{Origin: origin, Metrics: m})
+	out := []web.Mount{
+		{Path: "/v2", Handler: oci},
+		{Path: "/v2/", Handler: oci},
+		{Path: ociapi.TokenPath, Handler: oci.TokenHandler()},
+		{Path: "/healthz", Handler: named(m.Route("healthz", failPlain), h.alive)},
+		{Path: "/readyz", Handler: named(m.Route("readyz", failPlain), h.ready)},
+		{Path: "/", Handler: root(m, origin)},
+	}
+	if cfg.AdminListen == "" {
+		out = append(out, web.Mount{Path: "/metrics", Handler: named(m.Route("metrics", failPlain), figuresHandler(figures).ServeHTTP)})
+	}
+	return out
+}
+
+// named tells log and metrics which route answers.
+func named(rt *web.Route, serve http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.Of(w).Serve(rt)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			failJSON(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "This address answers GET alone.")
+			return
+		}
+		serve(w, r)
+	})
+}
+
+// root answers "/" by the list of API versions, and every other path that is
+// no route by 404. Nothing is ever redirected.
+func root(m *web.Metrics, origin *web.Origin) http.Handler {
+	versions := named(m.Route("versions", failPlain), func(w http.ResponseWriter, r *http.Request) { showVersions(w, r, origin) })
+	unknown := m.Route("unknown", failPlain)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			versions.ServeHTTP(w, r)
+			return
+		}
+		web.Of(w).Serve(unknown)
+		failJSON(w, http.StatusNotFound, "NOT_FOUND", "Nothing is served at this address.")
+	})
+}
+
+// failJSON answers with one error in the form that registry clients read.
+func failJSON(w http.ResponseWriter, status int, code, message string) {
+	type problem struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	web.WriteJSON(w, status, map[string][]problem{"errors": {{code, message}}})
+}
+
+// failPlain answers after a panic.
+func failPlain(w http.ResponseWriter, _ *http.Request, _ error) {
+	failJSON(w, http.StatusInternalServerError, "UNKNOWN", "Something went wrong inside the server.")
+}
+
+func figuresHandler(figures *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(figures, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second, DisableCompression: true})
+}
+
+// adminServer has what only those who run the machine should see. It has no
+// login: its address must not be public.
+func adminServer(figures *prometheus.Registry, h *health, log *slog.Logger) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", figuresHandler(figures))
+	mux.HandleFunc("GET /healthz", h.alive)
+	mux.HandleFunc("GET /readyz", h.ready)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       2 * time.Minute, // a profile's answer takes as long as it was asked for
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

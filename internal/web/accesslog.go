@@ -1,0 +1,94 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// statusAborted counts answers whose client left before they began.
+const statusAborted = 499
+
+const maxLogged = 512 // bytes of a path or agent in a log line
+
+// finish ends a request: it turns a panic into an answer, counts, and logs.
+// It must be deferred itself, since it recovers.
+func (s *Server) finish(w *Response) {
+	p := recover()
+	s.inFlight.Add(-1)
+	if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+		w.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		if w.status == 0 {
+			w.route.fail(w, w.r, errPanic)
+			p = nil
+		} else {
+			p = http.ErrAbortHandler // what has been sent cannot become whole
+		}
+	}
+	status := w.status
+	if status == 0 {
+		status = http.StatusOK
+		if w.r.Context().Err() != nil {
+			status = statusAborted
+		}
+	}
+	took, received := time.Since(w.start), int64(0)
+	if w.body != nil {
+		received = w.body.received.Load()
+	}
+	w.route.count(status, took, w.sent, received)
+	s.log(w, status, took, received)
+	if p != nil {
+		panic(p)
+	}
+}
+
+// log writes the access log: what changed something or failed, at info;
+// successful reads, by far the most, at debug; our own failures at error.
+func (s *Server) log(w *Response, status int, took time.Duration, received int64) {
+	r := w.r
+	level := slog.LevelInfo
+	switch {
+	case status >= 500, w.err != nil && status < 400 && r.Context().Err() == nil && !isTimeout(w.err):
+		level = slog.LevelError // also an answer that broke off for a reason of ours
+	case status < 400 && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		level = slog.LevelDebug
+	}
+	ctx := r.Context()
+	if !s.o.Log.Enabled(ctx, level) {
+		return
+	}
+	path := r.URL.Path
+	if w.route.Secret {
+		path = path[:strings.LastIndexByte(path, '/')+1] + "…"
+	}
+	attrs := []slog.Attr{
+		slog.String("id", w.id[0]),
+		slog.String("route", w.route.name),
+		slog.String("method", r.Method),
+		slog.String("path", clip(path)),
+		slog.Int("status", status),
+		slog.Duration("took", took),
+		slog.Int64("received", received),
+		slog.Int64("sent", w.sent),
+		slog.String("from", s.o.Origin.Client(r)),
+		slog.String("agent", clip(r.UserAgent())),
+	}
+	if !w.caller.Anonymous() {
+		attrs = append(attrs, slog.String("caller", w.caller.String()))
+	}
+	if w.err != nil {
+		attrs = append(attrs, slog.String("err", w.err.Error()))
+	}
+	s.o.Log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+func clip(s string) string {
+	if len(s) > maxLogged {
+		return s[:maxLogged] + "…"
+	}
+	return s
+}
