@@ -100,7 +100,7 @@ func (p *plan) run() error {
 	}
 	defer b.Stop()
 	defer p.stopOnSignal(b)()
-	p.emit(result.Metric{Target: result.Roof, Workload: "environment", Name: result.Machine,
+	p.emit(result.Metric{Target: result.Roof, Workload: result.Environment, Name: result.Machine,
 		Note: time.Now().Format("2006-01-02") + ": " + proc.Machine()})
 	for rep := 1; rep <= p.reps; rep++ {
 		if err := p.repetition(rep, b); err != nil {
@@ -132,7 +132,7 @@ func (p *plan) repetition(rep int, b *bare.Process) error {
 			s.Do(w)
 		}
 	}
-	p.emit(result.Metric{Target: result.Roof, Workload: "environment", Name: "load after a repetition", Value: proc.Load(), Rep: rep})
+	p.emit(result.Metric{Target: result.Roof, Workload: result.Environment, Name: "load after a repetition", Value: proc.Load(), Rep: rep})
 	return nil
 }
 

@@ -13,7 +13,7 @@ func TestCrane(t *testing.T) {
 		image, index := f.content.Image(4, 20_000), f.content.Index("amd64", "arm64")
 		f.Run("crane", "push", f.layout(t, image, "v1"), f.ref("app:v1"))
 		f.holds(t, "app", "v1", image)
-		f.Run("crane", "push", "--index", f.layout(t, index, "v1"), f.ref("multi:v1"))
+		f.Run("crane", "push", f.layout(t, index, "v1"), f.ref("multi:v1"))
 		f.holds(t, "multi", "v1", index)
 
 		if got := f.Run("crane", "digest", f.ref("app:v1")); got != image.Digest.String() {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -55,7 +56,12 @@ func run(m *testing.M) (code int) {
 		}()
 		r := &registry{Server: s, name: k.name, login: func(testing.TB) berthtest.Login { return s.Admin() }}
 		if k.options.TLS {
-			r.login = func(t testing.TB) berthtest.Login { return s.Key(t, "admin") }
+			var once sync.Once
+			var key berthtest.Login
+			r.login = func(t testing.TB) berthtest.Login {
+				once.Do(func() { key = s.Key(t, "admin") })
+				return key
+			}
 		}
 		registries = append(registries, r)
 	}

@@ -12,7 +12,11 @@ import (
 
 // podman runs a podman with a storage of its own.
 func (f *fixture) podman(args ...string) string {
-	return f.Run("podman", append([]string{"--root", f.Path("storage"), "--runroot", f.Path("run"), "--storage-driver", "vfs", "--events-backend", "none"}, args...)...)
+	return f.Run("podman", f.podmanArgs(args...)...)
+}
+
+func (f *fixture) podmanArgs(args ...string) []string {
+	return append([]string{"--root", f.Path("storage"), "--runroot", f.Path("run"), "--storage-driver", "vfs", "--events-backend", "none"}, args...)
 }
 
 func TestPodman(t *testing.T) {
@@ -20,10 +24,15 @@ func TestPodman(t *testing.T) {
 		if os.Getuid() != 0 {
 			berthtest.Missing(t, berthtest.Clients, "podman needs root")
 		}
-		remote := func(command string, args ...string) string {
-			return f.podman(append(append([]string{command}, f.skopeo("")...), args...)...)
+		conf := "[[registry]]\nlocation = \"" + f.Host + "\"\n"
+		if !f.TLS() {
+			conf += "insecure = true\n"
 		}
-		f.Run("podman", append(append([]string{"login"}, f.skopeo("")...), "-u", f.creds.User, "-p", f.creds.Password, f.Host)...)
+		if err := os.WriteFile(f.Path("registries.conf"), []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.Set("CONTAINERS_REGISTRIES_CONF=" + f.Path("registries.conf"))
+		f.RunInput(f.creds.Password, "podman", "login", "-u", f.creds.User, "--password-stdin", f.Host)
 
 		docker := images.New(t.Name() + " docker")
 		docker.Docker = true
@@ -33,7 +42,7 @@ func TestPodman(t *testing.T) {
 		}
 		f.podman("load", "-q", "-i", f.Path("saved.tar"))
 		f.podman("tag", "localhost/app:v1", f.ref("app:v1"))
-		remote("push", "-q", "--digestfile", f.Path("digest"), f.ref("app:v1"))
+		f.podman("push", "-q", "--digestfile", f.Path("digest"), f.ref("app:v1"))
 		pushed, err := os.ReadFile(f.Path("digest"))
 		if err != nil {
 			t.Fatal(err)
@@ -42,19 +51,19 @@ func TestPodman(t *testing.T) {
 			t.Errorf("podman pushed %s, the registry has %s", pushed, got)
 		}
 		f.podman("rmi", "-f", f.ref("app:v1"), "localhost/app:v1")
-		id := remote("pull", "-q", f.ref("app:v1"))
+		id := f.podman("pull", "-q", f.ref("app:v1"))
 		if want := image.Blobs[0].Digest.Encoded(); id != want {
 			t.Errorf("podman pulled the image %s, want %s", id, want)
 		}
-		remote("pull", "-q", f.ref("app")+"@"+string(pushed))
+		f.podman("pull", "-q", f.ref("app")+"@"+string(pushed))
 
 		// A list of images for two architectures, made by podman.
 		index := f.push(t, "parts", "v1", f.content.Index("amd64", "arm64"))
 		f.podman("manifest", "create", "localhost/multi:v1")
 		for _, child := range index.Children {
-			remote("manifest", "add", "localhost/multi:v1", "docker://"+f.ref("parts")+"@"+child.Digest.String())
+			f.podman("manifest", "add", "localhost/multi:v1", "docker://"+f.ref("parts")+"@"+child.Digest.String())
 		}
-		remote("manifest", "push", "-q", "--all", "localhost/multi:v1", "docker://"+f.ref("multi:v1"))
+		f.podman("manifest", "push", "-q", "--all", "localhost/multi:v1", "docker://"+f.ref("multi:v1"))
 		f.digest(t, "multi", "v1")
 		for _, child := range index.Children {
 			f.holds(t, "multi", child.Digest.String(), child)
@@ -66,11 +75,11 @@ func TestPodman(t *testing.T) {
 		if len(list.Manifests) != 2 {
 			t.Errorf("podman pushed a list of %d", len(list.Manifests))
 		}
-		if id := remote("pull", "-q", "--arch", "arm64", f.ref("multi:v1")); id != index.Children[1].Blobs[0].Digest.Encoded() {
+		if id := f.podman("pull", "-q", "--arch", "arm64", f.ref("multi:v1")); id != index.Children[1].Blobs[0].Digest.Encoded() {
 			t.Errorf("podman pulled %s for arm64", id)
 		}
 		f.Run("podman", "logout", f.Host)
-		if said := f.Fails("podman", append(append([]string{"--root", f.Path("storage"), "--runroot", f.Path("run"), "--storage-driver", "vfs", "pull"}, f.skopeo("")...), f.ref("parts:v1"))...); !strings.Contains(said, "authentication required") && !strings.Contains(said, "unauthorized") {
+		if said := f.Fails("podman", f.podmanArgs("pull", f.ref("parts:v1"))...); !strings.Contains(said, "authentication required") && !strings.Contains(said, "unauthorized") {
 			t.Errorf("podman pull without login: %s", said)
 		}
 	})

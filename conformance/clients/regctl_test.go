@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -92,12 +93,16 @@ func TestRegctl(t *testing.T) {
 // regsync keeps a repository like another.
 func TestRegsync(t *testing.T) {
 	each(t, "regsync", func(t *testing.T, f *fixture) {
-		f.regctlSetup(t)
 		index := f.push(t, "from", "v1", f.content.Index("amd64", "arm64"))
 		subject := index.Descriptor()
 		artifact := f.push(t, "from", "", f.content.Artifact("application/vnd.example.sbom", &subject, nil))
 		f.push(t, "from", "old", f.content.Image(1, 10))
-		config := "version: 1\nsync:\n  - {source: " + f.ref("from") + ", target: " + f.ref("to") + ", type: repository, referrers: true, tags: {allow: ['v.*']}}\n"
+		transport := "disabled"
+		if f.TLS() {
+			transport = "enabled" // and SSL_CERT_FILE names the authority
+		}
+		config := fmt.Sprintf("version: 1\ncreds:\n  - {registry: %q, user: %q, pass: %q, tls: %s}\n", f.Host, f.creds.User, f.creds.Password, transport)
+		config += "sync:\n  - {source: " + f.ref("from") + ", target: " + f.ref("to") + ", type: repository, referrers: true, tags: {allow: ['v.*']}}\n"
 		if err := os.WriteFile(f.Path("regsync.yml"), []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,7 @@ func TestMount(t *testing.T) {
 				p.arrived(p.mount(p.org+"/searched", "", b.Digest), p.org+"/searched", b)
 			}
 		}
+		p.Algorithm = digest.SHA256
 		// What came by mount is as good as what was pushed.
 		image := p.push(p.org+"/source", "v1", p.Image(2, 20_000))
 		for _, b := range image.Blobs {
@@ -59,19 +60,20 @@ func TestMountNothing(t *testing.T) {
 // A repository that the caller may not pull from is as good as absent.
 func TestMountForbidden(t *testing.T) {
 	each(t, func(p *probe) {
-		secret := p.pushed(p.org+"/secret", p.Blob(500))
-		p.pushed(p.repo, p.Blob(10))
+		secret := p.pushed(p.repo, p.Blob(500))
+		mine := p.Org(p.T, p.org+"-mine") + "/app"
 		user := p.User(p.T, "mallory-"+p.name)
-		p.Grant(p.T, p.repo, user.User, "edit")
+		p.Grant(p.T, p.org+"-mine", user.User, "edit")
 		mallory := p.as(user)
 		absent := images.New(p.Name() + " absent").Blob(500)
-		for _, from := range []string{"", p.org + "/secret"} {
+		for _, from := range []string{"", p.repo} {
 			for _, b := range []images.Blob{secret, absent} {
-				if resp := mallory.mount(p.repo, from, b.Digest); resp.Status != 202 {
+				if resp := mallory.mount(mine, from, b.Digest); resp.Status != 202 {
 					p.Errorf("mount from %q: %d %s", from, resp.Status, resp.Body)
 				}
 			}
 		}
-		p.want(404, "HEAD", wire.Blob(p.repo, secret.Digest), nil)
+		p.pushed(mine, p.Blob(10))
+		p.want(404, "HEAD", wire.Blob(mine, secret.Digest), nil)
 	})
 }

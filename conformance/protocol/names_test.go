@@ -48,8 +48,9 @@ func TestNonsense(t *testing.T) {
 func TestPushNowhere(t *testing.T) {
 	each(t, func(p *probe) {
 		resp := p.do("POST", wire.Uploads("no-such-organization/app"), nil)
-		if code := p.code(resp); resp.Status != 404 || code != "NAME_UNKNOWN" {
-			p.Errorf("%d %s", resp.Status, resp.Body)
+		p.refused(resp, 403, "DENIED")
+		if !strings.Contains(string(resp.Body), "no-such-organization does not exist") {
+			p.Errorf("the refusal does not say why: %s", resp.Body)
 		}
 		for _, name := range []string{p.org + "/UPPER", p.org + "/" + strings.Repeat("a", 129), "manage/app"} {
 			p.refused(p.do("POST", wire.Uploads(name), nil), 400, "NAME_INVALID")

@@ -56,7 +56,10 @@ func TestRights(t *testing.T) {
 			}
 		}
 		p.as(editor).push(p.org+"/new", "v1", image)
-		p.as(editor).want(202, "DELETE", wire.Manifest(p.org+"/new", "v1"), nil)
+		p.refused(p.as(editor).do("DELETE", wire.Manifest(p.org+"/new", "v1"), nil), 403, "DENIED") // takes more than to push
+		p.Grant(p.T, p.org+"/new", reader.User, "manage")
+		p.as(reader).want(202, "DELETE", wire.Manifest(p.org+"/new", "v1"), nil)
+		p.refused(p.as(reader).do("POST", wire.Uploads(p.org+"/new"), nil), 403, "DENIED") // takes a right on the organization
 		p.serves(wire.Manifest(p.repo, "v1"), image.Blob)
 	})
 }

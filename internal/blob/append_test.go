@@ -220,6 +220,25 @@ type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
+// TestABodyThatPanics: whoever recovers goes on with a Store that has lost
+// neither buffers nor goroutines.
+func TestABodyThatPanics(t *testing.T) {
+	b := newBench(t, blob.Options{Buffers: 2})
+	for range 5 {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is gone")
+				}
+			}()
+			src := io.MultiReader(bytes.NewReader(random(1, 2<<20)), readFunc(func([]byte) (int, error) { panic("abort") }))
+			_, _ = b.Append(b.ctx, blob.Upload{}, src, -1, nop, nop)
+		}()
+	}
+	p := random(2, 3<<20)
+	b.finish(b.put(blob.Upload{}, p), p)
+}
+
 // TestTheDriverFails breaks storage in the middle: what was acknowledged before
 // stays, and the upload goes on from there.
 func TestTheDriverFails(t *testing.T) {

@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	// BufferSize is the size of one buffer of an upload, in bytes.
-	BufferSize = 1 << 20
+	// BufferSize is the size of one buffer of an upload, in bytes. Smaller ones
+	// cost more hand-overs, larger ones more memory and less overlap.
+	BufferSize = 512 << 10
 	// DefaultBuffers is how many buffers all uploads share unless configured.
-	DefaultBuffers = 48
+	DefaultBuffers = 96
 	// ringSize is how many buffers one upload may fill before it has to wait
 	// for the slower of hash and storage.
-	ringSize = 4
+	ringSize = 8
 	// bufferWait is how long an upload waits for a buffer.
 	bufferWait = 30 * time.Second
 )

@@ -89,6 +89,11 @@ func TestFinishOfBytesThatWereLost(t *testing.T) {
 	wantFault(t, err, fault.UploadUnknown)
 	_, err = b.Append(b.ctx, u, bytes.NewReader(p), -1, nop, nop)
 	wantFault(t, err, fault.UploadUnknown)
+	if err := b.Delete(b.ctx, u.Key); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Append(b.ctx, u, bytes.NewReader(p), -1, nop, nop)
+	wantFault(t, err, fault.UploadUnknown)
 }
 
 func TestResume(t *testing.T) {

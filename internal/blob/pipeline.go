@@ -2,8 +2,8 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 )
@@ -65,49 +65,53 @@ func (s *Store) run(ctx context.Context, p pipeline, head []byte, b *body, check
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, stop) })()
 	p.drain = drain
 
-	var wg sync.WaitGroup
-	err := p.receive(ctx, head, b, checkpoint, func() {
-		wg.Go(p.hashAll)
-		wg.Go(p.writeAll)
-	})
-	close(p.hashes)
-	close(p.writes)
-	wg.Wait()
+	err := p.receive(ctx, head, b, checkpoint)
 	if err == nil {
 		err = p.err
 	}
 	return p.safe, err
 }
 
-// receive fills buffers until the body ends or something fails, and starts the
-// rest of the pipeline with the first byte.
-func (p *pipeline) receive(ctx context.Context, head []byte, b *body, checkpoint func(Upload) error, start func()) (err error) {
-	segment := 0
+// receive fills buffers until the body ends or something fails. It starts the
+// other goroutines with the first byte, and has waited for them when it leaves,
+// be it by a panic of the body.
+func (p *pipeline) receive(ctx context.Context, head []byte, b *body, checkpoint func(Upload) error) error {
+	var (
+		wg      sync.WaitGroup
+		c       *buffer // not handed on yet
+		started bool
+		segment int // bytes since the last mark
+	)
 	defer func() {
+		if c != nil {
+			p.store.buffers.give(c)
+		}
 		if segment > 0 {
 			p.end(true)
 		}
+		close(p.hashes)
+		close(p.writes)
+		wg.Wait()
 	}()
-	for started := false; ; {
-		c, err := p.store.buffers.take(ctx, p.ring)
-		if err != nil {
+	for {
+		var err error
+		if c, err = p.store.buffers.take(ctx, p.ring); err != nil {
 			return err
 		}
 		n := copy(c.data[:], head)
 		head = nil
-		c.n, err = fill(b, c.data[:min(len(c.data), p.store.every-segment)], n)
-		if c.n == 0 {
-			p.store.buffers.give(c)
+		n, err = fill(b, c.data[:min(len(c.data), p.store.every-segment)], n)
+		if n == 0 {
 			return end(err)
 		}
 		if !started {
 			started = true
-			start()
+			wg.Go(p.hashAll)
+			wg.Go(p.writeAll)
 		}
-		segment += c.n
-		c.refs.Store(2)
-		p.hashes <- item{buffer: c}
-		p.writes <- item{buffer: c}
+		p.send(c, n)
+		c = nil
+		segment += n
 		if err != nil {
 			return end(err)
 		}
@@ -130,6 +134,15 @@ func (p *pipeline) receive(ctx context.Context, head []byte, b *body, checkpoint
 	}
 }
 
+// send hands a buffer with n bytes to both readers.
+func (p *pipeline) send(c *buffer, n int) {
+	c.n = n
+	c.refs.Store(2)
+	p.hashes <- item{buffer: c}
+	p.writes <- item{buffer: c}
+}
+
+// end ends a segment, which is never empty.
 func (p *pipeline) end(last bool) {
 	m := &mark{last: last, ready: make(chan struct{})}
 	p.hashes <- item{mark: m}
@@ -180,6 +193,9 @@ func (p *pipeline) writeAll() {
 // write hands one segment to the driver and returns the upload at its end.
 func (p *pipeline) write(u Upload, seg *segment) (Upload, error) {
 	st, parts, err := p.store.driver.Append(p.drain, u.Key, u.Driver, seg)
+	if errors.Is(err, ErrAbsent) {
+		err = lost(err)
+	}
 	if err != nil {
 		return u, err
 	}
@@ -194,71 +210,4 @@ func (p *pipeline) write(u Upload, seg *segment) (Upload, error) {
 	u.Hash, u.Driver = seg.mark.hash, st
 	u.Parts = append(u.Parts[:len(u.Parts):len(u.Parts)], parts...)
 	return u, seg.mark.err
-}
-
-// segment is what the driver reads: buffers up to the next mark. Drivers that
-// copy by io.Copy get whole buffers.
-type segment struct {
-	p    *pipeline
-	c    *buffer // being read, nil: fetch the next
-	off  int     // read of c
-	size int64   // bytes read in all
-	mark *mark   // set at the end
-}
-
-// next makes c the next buffer with unread bytes, or sets mark.
-func (g *segment) next() bool {
-	for g.mark == nil {
-		if g.c != nil {
-			if g.off < g.c.n {
-				return true
-			}
-			g.drop()
-		}
-		it := <-g.p.writes
-		g.c, g.mark = it.buffer, it.mark
-	}
-	return false
-}
-
-func (g *segment) drop() {
-	g.p.store.buffers.release(g.c)
-	g.c, g.off = nil, 0
-}
-
-func (g *segment) take(n int) {
-	g.off += n
-	g.size += int64(n)
-}
-
-func (g *segment) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if !g.next() {
-		return 0, io.EOF
-	}
-	n := copy(p, g.c.data[g.off:g.c.n])
-	g.take(n)
-	return n, nil
-}
-
-// WriteTo writes every buffer in one call.
-func (g *segment) WriteTo(w io.Writer) (int64, error) {
-	before := g.size
-	for g.next() {
-		n, err := w.Write(g.c.data[g.off:g.c.n])
-		g.take(n)
-		if err != nil {
-			return g.size - before, err
-		}
-	}
-	return g.size - before, nil
-}
-
-// drain drops the buffer that the driver left behind.
-func (g *segment) drain() {
-	if g.c != nil {
-		g.drop()
-	}
 }

@@ -12,7 +12,7 @@ import (
 // Options configure a Store. The zero value is usable.
 type Options struct {
 	// Buffers bounds the memory of all uploads together, counted in buffers of
-	// BufferSize bytes; an upload uses up to four, and at least one. Zero means
+	// BufferSize bytes; an upload uses up to eight, and at least one. Zero means
 	// DefaultBuffers.
 	Buffers int
 	// Space tells how many bytes of the storage are free and how many there are

@@ -25,6 +25,7 @@ type conn struct {
 	statements *atomic.Int64
 	args       []driver.NamedValue // reused by every statement
 	row        row
+	delivered  bool // some statement had a row
 }
 
 // row is the current row of a result; its values are valid until the next.
@@ -61,6 +62,7 @@ func (c *conn) query(ctx context.Context, text string, args []any, each func(*ro
 		} else if err != nil {
 			return failed(err, text)
 		}
+		c.delivered = true
 		if more, err := each(&c.row); err != nil {
 			return failed(err, text)
 		} else if !more {

@@ -28,7 +28,7 @@ func sqlState(err error) string {
 // reason why there was none to be had.
 type lostError struct {
 	err   error
-	stale bool // the pool had a connection, and it is gone
+	stale bool // the pool had a connection, which was of no use from the start
 }
 
 func (e *lostError) Error() string { return e.err.Error() }
@@ -89,16 +89,4 @@ func postgresFault(err error) error {
 		return unavailable(err)
 	}
 	return err
-}
-
-// commitFault is the answer to a failed COMMIT: only a conflict that the
-// server reported is known to have done nothing, and is run again.
-func commitFault(err error) error {
-	switch sqlState(err) {
-	case "40001", "40P01":
-		return err
-	case "53100":
-		return full(err)
-	}
-	return unavailable(err)
 }

@@ -70,14 +70,15 @@ func (p *postgresDB) lend(ctx context.Context, use func(*conn, *stdlib.Conn) err
 	defer pooled.Close()
 	return pooled.Raw(func(raw any) error {
 		r := raw.(*stdlib.Conn)
-		err := use(&conn{
+		c := &conn{
 			raw:        r,
 			plans:      &p.d.plans,
 			statements: &p.d.statements,
 			row:        row{plans: &p.d.plans},
-		}, r)
+		}
+		err := use(c, r)
 		if err != nil && r.Conn().IsClosed() {
-			return &lostError{err: err, stale: true}
+			return &lostError{err: err, stale: !c.delivered}
 		}
 		return err
 	})
@@ -236,11 +237,17 @@ func (p *postgresDB) commit(ctx context.Context, pg *pgconn.PgConn, tx *Tx) erro
 	if err == nil && results[0].CommandTag.String() != "COMMIT" {
 		err = errNotCommitted // the server answers ROLLBACK where a statement had failed
 	}
+	if conflict(err) && !lost(err) {
+		return err // the server says that nothing was done
+	}
 	if err != nil {
 		p.d.failures.Add(1)
 		p.d.log.Error("COMMIT failed", "err", err)
 		p.d.invalidate(nil)
-		return commitFault(err)
+		if sqlState(err) == "53100" {
+			return full(err)
+		}
+		return unavailable(err)
 	}
 	p.d.commits.Add(1)
 	if len(tx.keys) > 0 {

@@ -106,6 +106,10 @@ func (tx *Tx) ForUpdate() string { return tx.onPostgres(" FOR UPDATE") }
 // ForShare is " FOR SHARE" on PostgreSQL and "" on SQLite.
 func (tx *Tx) ForShare() string { return tx.onPostgres(" FOR SHARE") }
 
+// ForKeyShare is " FOR KEY SHARE" on PostgreSQL and "" on SQLite: it keeps a
+// row from being deleted, or locked FOR UPDATE, and lets others change it.
+func (tx *Tx) ForKeyShare() string { return tx.onPostgres(" FOR KEY SHARE") }
+
 // SkipLocked is " SKIP LOCKED" on PostgreSQL and "" on SQLite; it goes behind
 // ForUpdate or ForShare.
 func (tx *Tx) SkipLocked() string { return tx.onPostgres(" SKIP LOCKED") }

@@ -33,7 +33,8 @@ type writer struct {
 	stop    chan struct{}
 	stopped chan struct{}
 	group   []*member
-	version int64 // data_version when last looked at
+	limit   time.Duration // how long a group takes members
+	version int64         // data_version when last looked at
 }
 
 func startWriter(s *sqliteDB, c *conn) (*writer, error) {
@@ -44,6 +45,7 @@ func startWriter(s *sqliteDB, c *conn) (*writer, error) {
 		back:    make(chan struct{}),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
+		limit:   groupTime,
 	}
 	var err error
 	if w.version, err = c.number(context.Background(), "PRAGMA data_version"); err != nil {
@@ -115,7 +117,7 @@ func (w *writer) serve(m *member) {
 
 // next returns who else is waiting, if the group has room.
 func (w *writer) next(begun time.Time) *member {
-	if len(w.group) == groupSize || time.Since(begun) > groupTime {
+	if len(w.group) == groupSize || time.Since(begun) > w.limit {
 		return nil
 	}
 	select {

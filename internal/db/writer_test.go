@@ -26,8 +26,8 @@ func sqliteOnce(t testing.TB, set ...func(*db.Options)) *db.DB {
 	return dbtest.OpenURL(t, dbtest.SQLite(t), append(set, once)...)
 }
 
-// hold keeps the writer busy until the returned function is called, and longer
-// than a group may take, so that what waits meanwhile is a group of its own.
+// hold keeps the writer busy until the returned function is called. What waits
+// meanwhile is not of the same group.
 func hold(t testing.TB, d *db.DB) (release func()) {
 	t.Helper()
 	inside, leave, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -35,8 +35,8 @@ func hold(t testing.TB, d *db.DB) (release func()) {
 		defer close(done)
 		_, err := db.Update(context.Background(), d, func(*db.Tx) (int, error) {
 			close(inside)
-			<-time.After(2 * db.GroupTime)
 			<-leave
+			db.SetGroupTime(d, 0)
 			return 0, nil
 		})
 		if err != nil {
@@ -55,7 +55,12 @@ func together(t testing.TB, d *db.DB, closures ...func(*db.Tx) (int64, error)) [
 	errs := make([]error, len(closures))
 	var wg sync.WaitGroup
 	for i, fn := range closures {
-		wg.Go(func() { _, errs[i] = db.Update(context.Background(), d, fn) })
+		wg.Go(func() {
+			_, errs[i] = db.Update(context.Background(), d, func(tx *db.Tx) (int64, error) {
+				db.SetGroupTime(d, time.Minute)
+				return fn(tx)
+			})
+		})
 		eventually(t, "a closure in the queue", func() bool { return d.Stats().Queue == i+1 })
 	}
 	release()
@@ -138,8 +143,8 @@ func TestGroupsRunInOrder(t *testing.T) {
 	if len(order) != len(closures) || !slices.IsSorted(order) {
 		t.Errorf("order: %v", order)
 	}
-	if n := d.Stats().Commits; n < 4 {
-		t.Errorf("%d commits: groups are larger than allowed", n)
+	if n := d.Stats().Commits; n != 1+3 {
+		t.Errorf("%d commits for the holder and three full groups", n)
 	}
 }
 

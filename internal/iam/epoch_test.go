@@ -130,6 +130,8 @@ func TestKeyExpires(t *testing.T) {
 	byKey := w.alice
 	byKey.Key = k.Access
 	w.want(w.allow(byKey, ListOrgs, Resource{Account: w.acme.ID}), fault.Unauthorized)
+	byKey.Key = w.key(w.boss).Access // a key counts for its own user only
+	w.want(w.allow(byKey, ListOrgs, Resource{Account: w.acme.ID}), fault.Unauthorized)
 }
 
 func TestEpochs(t *testing.T) {

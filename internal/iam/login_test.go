@@ -1,8 +1,10 @@
 package iam
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -353,4 +355,29 @@ func FuzzParsePHC(f *testing.F) {
 			t.Errorf("parsePHC(%q) reads it as %q", s, phc(cost, salt, sum))
 		}
 	})
+}
+
+func TestLogHoldsNoSecrets(t *testing.T) {
+	var log bytes.Buffer
+	w := open(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})) })
+	k := w.key(w.alice)
+	secrets := []string{"a wrong password", "typed-as-name", alicePassword, adminPassword, k.Secret, KeyPassword(k.Access, k.Secret)}
+	for _, c := range [][2]string{
+		{"acme/alice", "a wrong password"}, {"typed-as-name", "x"}, {"acme/alice", alicePassword},
+		{"region-2@" + k.Access, KeyPassword(k.Access, k.Secret)}, {"region-1@" + k.Access, k.Secret},
+	} {
+		_, _ = w.Password(t.Context(), c[0], c[1], "192.0.2.1:5000")
+	}
+	tok, err := w.Issue(t.Context(), w.alice, nil)
+	w.must(err)
+	_, _ = w.Token(t.Context(), tok.Value+"x")
+	w.must(w.Close())
+	if !strings.Contains(log.String(), "192.0.2.1") {
+		t.Errorf("refused logins are not in the log: %s", log.String())
+	}
+	for _, s := range append(secrets, tok.Value) {
+		if strings.Contains(log.String(), s) {
+			t.Errorf("%q is in the log", s)
+		}
+	}
 }

@@ -134,8 +134,9 @@ func (a *Authority) firstSigningKey(ctx context.Context) error {
 }
 
 // Rotate makes a new signing key and returns its name. What the earlier keys
-// signed stays good until it expires; with drop it ends at once, which logs
-// everyone out and ends the uploads that are open. Errors: Denied.
+// signed stays good until it expires; with drop it ends at once (on other
+// nodes within two seconds), which logs everyone out and ends the uploads that
+// are open. Errors: Denied.
 func (a *Authority) Rotate(ctx context.Context, who Caller, drop bool) (kid string, err error) {
 	kid, secret := hex.EncodeToString(randomBytes(kidSize)), randomBytes(secretSize)
 	_, err = db.Update(ctx, a.db, func(tx *db.Tx) (struct{}, error) {

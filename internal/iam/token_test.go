@@ -148,8 +148,8 @@ func TestForgedTokens(t *testing.T) {
 		w.must(err)
 		return s
 	}
-	if _, err := w.Token(t.Context(), sign(jwt.SigningMethodHS256, k.kid, k.jwt, good())); err != nil {
-		t.Fatalf("the good one: %v", err)
+	if g, err := w.Token(t.Context(), sign(jwt.SigningMethodHS256, k.kid, k.jwt, good())); err != nil || g.Access == nil {
+		t.Fatalf("the good one, which says nothing of access: %+v, %v", g, err)
 	}
 	bent := func(change func(*claims)) string {
 		c := good()
@@ -313,7 +313,7 @@ func TestSign(t *testing.T) {
 			}
 			raw[i] ^= 1
 		}
-		for _, purpose := range []string{"uploads", "uploa", "", "refresh"} {
+		for _, purpose := range []string{"uploads", "uploaD", "uploa", "", "refresh"} {
 			if _, err := w.Verify(purpose, s); err == nil {
 				t.Errorf("%q accepts what was signed as an upload", purpose)
 			}

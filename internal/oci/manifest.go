@@ -87,7 +87,8 @@ var forms = [...]form{
 // body. What could be read in two ways is refused, so that what the collector
 // keeps is what every client pulls: the text is strict JSON without duplicate
 // keys, without keys that differ from a known one only in case, and has the
-// members of one form of manifest only. Members unknown to Berth are let be.
+// members of one form of manifest only. Members unknown to Berth are let be. No
+// text is accepted under two media types.
 //
 // Errors: ManifestInvalid; TooLarge above MaxManifest; Unsupported for
 // Docker's schema 1.

@@ -24,7 +24,7 @@ import (
 // several; and two that keep the first, or the last, of equal keys and know
 // nothing but the exact ones.
 func FuzzManifest(f *testing.F) {
-	for _, media := range []string{oci.MediaImage, oci.MediaIndex, oci.MediaDockerImage, oci.MediaDockerList, oci.MediaArtifact, "", "application/json"} {
+	for _, media := range append(medias, "", "application/json") {
 		for _, body := range seeds() {
 			f.Add(media, body)
 		}
@@ -54,7 +54,15 @@ func checkAlike(t rapid.TB, m *oci.Manifest, body []byte) {
 			t.Errorf("a reader that keeps first keys (%v) reads it differently (-oci +tree)\n%s", first, diff)
 		}
 	}
+	for _, media := range medias {
+		if _, err := oci.ParseManifest(media, body); media != m.MediaType && err == nil {
+			t.Errorf("a %s is a %s too", m.MediaType, media)
+		}
+	}
 }
+
+// medias are the types that ParseManifest takes.
+var medias = []string{oci.MediaImage, oci.MediaIndex, oci.MediaDockerImage, oci.MediaDockerList, oci.MediaArtifact}
 
 func seeds() [][]byte {
 	texts := []string{

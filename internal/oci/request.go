@@ -214,7 +214,7 @@ func read(method string, q Request) (Request, error) {
 }
 
 func unknownPath(path string) error {
-	return fault.New(fault.RepoUnknown, "The path %s is none of the distribution API.", quote(path))
+	return fault.New(fault.RepoUnknown, "The distribution API has no path %s.", quote(path))
 }
 
 func wrongMethod(method, allow string) error {

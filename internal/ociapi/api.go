@@ -83,6 +83,7 @@ type call struct {
 	who     iam.Caller
 	grant   iam.Grant
 	problem problem // what a challenge says of the credential
+	basic   bool    // a challenge asks for the password itself
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }

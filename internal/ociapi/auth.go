@@ -75,7 +75,7 @@ var verbs = map[access]string{push: "push", remove: "delete"}
 // may decides without changing anything. That a repository does not exist
 // counts as may: the operation itself answers that.
 func (a *API) may(c *call, name oci.Name, do iam.Action) error {
-	err := a.mayNow(c, name, do)
+	err := a.reg.May(c.ctx(), c.who, name, do)
 	if fault.Is(err, fault.RepoUnknown) {
 		return nil
 	}

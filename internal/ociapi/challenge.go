@@ -11,6 +11,9 @@ import (
 // do not send credentials elsewhere.
 func (a *API) challenge(c *call) string {
 	scheme, host := a.origin.External(c.r)
+	if c.basic {
+		return `Basic realm="` + host + `"`
+	}
 	var b strings.Builder
 	b.WriteString(`Bearer realm="` + scheme + "://" + host + TokenPath + `",service="` + host + `"`)
 	if s := scope(c); s != "" {

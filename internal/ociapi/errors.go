@@ -75,12 +75,17 @@ const clientGone = 499
 // fail renders an error.
 func (a *API) fail(c *call, err error) {
 	res := web.Of(c.w)
-	res.Failed(err)
 	f := asFault(err)
 	if c.r.Context().Err() != nil && faults[f.Code].status >= 500 {
-		c.w.WriteHeader(clientGone)
-		return
+		body := res.BodyFailed()
+		if body == nil {
+			res.Failed(err)
+			c.w.WriteHeader(clientGone)
+			return
+		}
+		err, f = body, asFault(body)
 	}
+	res.Failed(err)
 	h := c.w.Header()
 	status := faults[f.Code].status
 	switch f.Code {

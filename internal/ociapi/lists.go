@@ -3,6 +3,7 @@ package ociapi
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"berth.dev/berth/internal/fault"
@@ -39,7 +40,7 @@ func (a *API) tags(c *call) error {
 	web.WriteJSON(c.w, http.StatusOK, struct {
 		Name oci.Name `json:"name"`
 		Tags []string `json:"tags"`
-	}{c.Name, tags.Items})
+	}{c.Name, listed(tags.Items)})
 	return nil
 }
 
@@ -57,7 +58,7 @@ func (a *API) catalog(c *call) error {
 	}
 	web.WriteJSON(c.w, http.StatusOK, struct {
 		Repositories []string `json:"repositories"`
-	}{names.Items})
+	}{listed(names.Items)})
 	return nil
 }
 
@@ -88,22 +89,25 @@ func (a *API) referrers(c *call) error {
 	if list.More && n > 0 {
 		c.next(n, string(list.Items[len(list.Items)-1].Digest), keep)
 	}
-	shown := list.Items[:0:0]
-	for _, m := range list.Items {
-		if !q.Has("artifactType") || m.ArtifactType == kind {
-			shown = append(shown, m)
-		}
-	}
-	if shown == nil {
-		shown = []registry.Referrer{}
+	shown := list.Items
+	if q.Has("artifactType") && kind == "" {
+		shown = slices.DeleteFunc(shown, func(m registry.Referrer) bool { return m.ArtifactType != "" })
 	}
 	h["Content-Type"] = indexType
 	web.WriteJSON(c.w, http.StatusOK, struct {
 		SchemaVersion int                 `json:"schemaVersion"`
 		MediaType     string              `json:"mediaType"`
 		Manifests     []registry.Referrer `json:"manifests"`
-	}{2, oci.MediaIndex, shown})
+	}{2, oci.MediaIndex, listed(shown)})
 	return nil
+}
+
+// listed makes an empty list of none, which JSON would show as null.
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // page reads the paging parameters: n, where there is none the default, at

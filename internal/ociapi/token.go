@@ -29,12 +29,8 @@ type tokenAnswer struct {
 func (a *API) TokenHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		web.Of(w).Serve(a.token)
-		c := &call{w: w, r: r}
+		c := &call{w: w, r: r, basic: true}
 		if err := a.answerToken(c); err != nil {
-			if fault.Is(err, fault.Unauthorized) {
-				_, host := a.origin.External(r)
-				w.Header()["Www-Authenticate"] = []string{`Basic realm="` + host + `"`}
-			}
 			a.fail(c, err)
 		}
 	})

@@ -178,7 +178,7 @@ func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d o
 		if err != nil {
 			return -1, err
 		}
-		if err := lockRepo(tx, rp.ID, name, tx.ForShare()); err != nil {
+		if err := lockRepo(tx, rp.ID, name, tx.ForKeyShare()); err != nil {
 			return -1, err
 		}
 		src, err := mountable(tx.Context(), tx, d, oci.Name(found.Path), func(on iam.Resource) (bool, error) {
@@ -193,7 +193,7 @@ func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d o
 		}
 		if lock := tx.ForShare(); lock != "" {
 			// Lock first, look second: the collector may be about to remove the link.
-			_, err := db.One[int64](tx.Context(), tx, `SELECT b.size FROM link l JOIN blob b ON b.digest = l.digest
+			_, err := db.One[int64](tx.Context(), tx, `SELECT b.size FROM blob b JOIN link l ON l.digest = b.digest
 				WHERE l.repository = $1 AND l.digest = $2 AND l.deleted IS NULL`+lock, src.ID, string(d))
 			if errors.Is(err, db.ErrNone) {
 				return -1, nil

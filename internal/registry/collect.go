@@ -2,12 +2,11 @@ package registry
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"berth.dev/berth/internal/db"
-	"berth.dev/berth/internal/oci"
 )
 
 // collectorState is what Run shares with those who wake it and with metrics.
@@ -175,196 +174,36 @@ type reviewRow struct {
 
 // reviewBatch looks at what is due for a review.
 func (r *Registry) reviewBatch(ctx context.Context) (bool, error) {
-	type outcome struct {
-		more  bool
-		stats CollectorStats
-	}
-	out, err := db.Update(ctx, r.db, func(tx *db.Tx) (outcome, error) {
-		var out outcome
-		rows, err := db.All[reviewRow](tx.Context(), tx, `SELECT repository, digest, kind FROM review WHERE due <= $1 ORDER BY due LIMIT $2`+tx.ForUpdate()+tx.SkipLocked(),
-			tx.Micros(), reviewsPerBatch)
-		if err != nil {
-			return out, err
-		}
-		for _, v := range rows {
-			var again time.Duration
-			switch v.Kind {
-			case kindBlob:
-				err = r.reviewBlob(tx, v, &out.stats)
-			case kindManifest:
-				again, err = r.reviewManifest(tx, v, &out.stats)
-			case kindRepo:
-				again, err = r.emptyRepo(tx, v, &out.stats)
-			}
-			if err != nil {
-				return out, err
-			}
-			if again > 0 {
-				_, err = tx.Exec(`UPDATE review SET due = $4 WHERE repository = $1 AND digest = $2 AND kind = $3`,
-					v.Repository, v.Digest, v.Kind, tx.Micros()+again.Microseconds())
-			} else {
-				_, err = tx.Exec(`DELETE FROM review WHERE repository = $1 AND digest = $2 AND kind = $3`, v.Repository, v.Digest, v.Kind)
-			}
-			if err != nil {
-				return out, err
-			}
-		}
-		out.stats.Reviews = int64(len(rows))
-		out.more = len(rows) == reviewsPerBatch
-		return out, nil
-	})
+	n := reviewsPerBatch
+	rows, err := db.All[reviewRow](ctx, r.db, `SELECT repository, digest, kind FROM review WHERE due <= $1 ORDER BY due LIMIT $2`,
+		time.Now().UnixMicro(), n)
 	if err != nil {
 		return false, err
 	}
-	r.count(func(s *CollectorStats) {
-		s.Reviews += out.stats.Reviews
-		s.Manifests += out.stats.Manifests
-		s.Blobs += out.stats.Blobs
-	})
-	return out.more, nil
-}
-
-// exists runs a query that returns one number where there is something.
-func exists(tx *db.Tx, query string, args ...any) (bool, error) {
-	_, err := db.One[int64](tx.Context(), tx, query, args...)
-	if errors.Is(err, db.ErrNone) {
-		return false, nil
+	// On SQLite they share a transaction. On PostgreSQL each has its own, so
+	// that it locks rows in the order in which pushes do.
+	size := n
+	if !r.db.Exact() {
+		size = 1
 	}
-	return err == nil, err
-}
-
-// reviewBlob removes the link of a blob that no manifest of the repository
-// needs. The rows are locked in one statement and looked at in the next: a
-// reference that was added before the lock was granted is seen.
-func (r *Registry) reviewBlob(tx *db.Tx, v reviewRow, s *CollectorStats) error {
-	if lock := tx.ForUpdate(); lock != "" {
-		if _, err := exists(tx, `SELECT 1 FROM link l JOIN blob b ON b.digest = l.digest WHERE l.repository = $1 AND l.digest = $2`+lock, v.Repository, v.Digest); err != nil {
-			return err
+	for chunk := range slices.Chunk(rows, size) {
+		stats, err := db.Update(ctx, r.db, func(tx *db.Tx) (CollectorStats, error) {
+			stats := CollectorStats{Reviews: int64(len(chunk))}
+			for _, v := range chunk {
+				if err := r.reviewOne(tx, v, &stats); err != nil {
+					return stats, err
+				}
+			}
+			return stats, nil
+		})
+		if err != nil {
+			return false, err
 		}
+		r.count(func(s *CollectorStats) {
+			s.Reviews += stats.Reviews
+			s.Manifests += stats.Manifests
+			s.Blobs += stats.Blobs
+		})
 	}
-	needed, err := exists(tx, `SELECT 1 FROM ref WHERE repository = $1 AND child = $2 AND kind = 'b' LIMIT 1`, v.Repository, v.Digest)
-	if err != nil || needed {
-		return err
-	}
-	return removeLink(tx, v.Repository, oci.Digest(v.Digest), s)
-}
-
-// removeLink removes a link, and with a digest's last link the blob. The
-// blob's row is locked.
-func removeLink(tx *db.Tx, repo int64, d oci.Digest, s *CollectorStats) error {
-	n, err := tx.Exec(`DELETE FROM link WHERE repository = $1 AND digest = $2`, repo, string(d))
-	if err != nil || n == 0 {
-		return err
-	}
-	tx.Invalidate(blobKey{repo, d})
-	linked, err := exists(tx, `SELECT 1 FROM link WHERE digest = $1 LIMIT 1`, string(d))
-	if err != nil || linked {
-		return err
-	}
-	key, err := db.One[string](tx.Context(), tx, `DELETE FROM blob WHERE digest = $1 RETURNING key`, string(d))
-	if errors.Is(err, db.ErrNone) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	s.Blobs++
-	if key == "" {
-		return nil
-	}
-	return addGarbage(tx, key)
-}
-
-// reviewManifest removes a manifest that was deleted long enough ago, or that
-// nothing names any more. It returns when to look again, 0 for never.
-func (r *Registry) reviewManifest(tx *db.Tx, v reviewRow, s *CollectorStats) (time.Duration, error) {
-	type row struct {
-		ID      int64
-		Deleted *int64
-		Subject string
-	}
-	m, err := db.One[row](tx.Context(), tx, `SELECT id, deleted, subject FROM manifest WHERE repository = $1 AND digest = $2`+tx.ForUpdate(), v.Repository, v.Digest)
-	if errors.Is(err, db.ErrNone) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	if m.Deleted != nil {
-		if left := *m.Deleted + r.o.Undelete.Microseconds() - tx.Micros(); left > 0 {
-			return time.Duration(left) * time.Microsecond, nil
-		}
-	}
-	needed, err := exists(tx, `SELECT 1 FROM tag WHERE manifest = $1 LIMIT 1`, m.ID)
-	if err != nil || needed {
-		return 0, err
-	}
-	if needed, err = exists(tx, `SELECT 1 FROM ref WHERE repository = $1 AND child = $2 AND kind = 'm' LIMIT 1`, v.Repository, v.Digest); err != nil || needed {
-		return 0, err
-	}
-	if m.Deleted == nil && m.Subject != "" {
-		if needed, err = exists(tx, `SELECT 1 FROM manifest WHERE repository = $1 AND digest = $2`, v.Repository, m.Subject); err != nil || needed {
-			return 0, err
-		}
-	}
-	return 0, r.removeManifest(tx, v.Repository, m.ID, v.Digest, s)
-}
-
-// removeManifest removes a manifest for good and queues reviews of what it
-// kept: its blobs, its children, and the referrers it was the subject of.
-func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d string, s *CollectorStats) error {
-	const queue = ` ON CONFLICT (repository, digest, kind) DO UPDATE SET due = excluded.due WHERE review.due < excluded.due`
-	if _, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
-		SELECT repository, child, kind, $2, $2 FROM ref WHERE manifest = $1 AND kind <> 's'`+queue, id, tx.Micros()); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
-		SELECT repository, digest, 'm', $3, $3 FROM manifest WHERE repository = $1 AND subject = $2 AND subject <> ''`+queue, repo, d, tx.Micros()); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`DELETE FROM manifest WHERE id = $1`, id); err != nil {
-		return err
-	}
-	tx.Invalidate(manifestKey{repo, d})
-	s.Manifests++
-	return nil
-}
-
-// emptyRepo takes a deleted repository apart, some rows at a time.
-func (r *Registry) emptyRepo(tx *db.Tx, v reviewRow, s *CollectorStats) (time.Duration, error) {
-	const again = time.Microsecond
-	type row struct {
-		ID     int64
-		Digest string
-	}
-	manifests, err := db.All[row](tx.Context(), tx, `SELECT id, digest FROM manifest WHERE repository = $1 LIMIT $2`, v.Repository, reviewsPerBatch)
-	if err != nil {
-		return 0, err
-	}
-	for _, m := range manifests {
-		if err := r.removeManifest(tx, v.Repository, m.ID, m.Digest, s); err != nil {
-			return 0, err
-		}
-	}
-	if len(manifests) > 0 {
-		return again, nil
-	}
-	links, err := db.All[string](tx.Context(), tx, `SELECT l.digest FROM link l JOIN blob b ON b.digest = l.digest WHERE l.repository = $1
-		ORDER BY l.digest LIMIT $2`+tx.ForUpdate(), v.Repository, reviewsPerBatch)
-	if err != nil {
-		return 0, err
-	}
-	for _, d := range links {
-		if err := removeLink(tx, v.Repository, oci.Digest(d), s); err != nil {
-			return 0, err
-		}
-	}
-	if len(links) > 0 {
-		return again, nil
-	}
-	if _, err := tx.Exec(`DELETE FROM review WHERE repository = $1 AND kind <> $2`, v.Repository, kindRepo); err != nil {
-		return 0, err
-	}
-	_, err = tx.Exec(`DELETE FROM repository WHERE id = $1 AND organization = 0`, v.Repository)
-	return 0, err
+	return len(rows) == n, nil
 }

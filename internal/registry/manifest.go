@@ -200,7 +200,7 @@ func ignoreNone(err error) error {
 }
 
 func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) error {
-	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForShare()); err != nil {
+	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForKeyShare()); err != nil {
 		return err
 	}
 	if err := checkReferences(tx, rp, p); err != nil {
@@ -210,7 +210,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range p.tags {
+	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
 		if err := r.setTag(tx, who, rp, t, id, p.digest, "push"); err != nil {
 			return err
 		}
@@ -238,9 +238,9 @@ func placeholders(from, n int) string {
 // chunkSize is how many digests one statement names.
 const chunkSize = 100
 
-// checkReferences locks the links of all blobs, and the rows of all child
-// manifests, in the order of their digests, and then looks whether they are
-// all there. The collector locks the same rows before it looks for references:
+// checkReferences locks all blobs with their links, and the rows of all child
+// manifests, in the order of their digests, and tells whether they are all
+// there. The collector locks the same rows before it looks for references:
 // whoever comes second sees what the first has done.
 func checkReferences(tx *db.Tx, rp repoRow, p push) error {
 	var children []oci.Digest
@@ -249,8 +249,8 @@ func checkReferences(tx *db.Tx, rp repoRow, p push) error {
 	}
 	slices.Sort(children)
 	children = slices.Compact(children)
-	if err := checkAll(tx, rp, `SELECT l.digest FROM link l JOIN blob b ON b.digest = l.digest
-		WHERE l.repository = $1 AND l.deleted IS NULL AND l.digest IN (`, ` ORDER BY l.digest`, p.Blobs()); err != nil {
+	if err := checkAll(tx, rp, `SELECT b.digest FROM blob b JOIN link l ON l.digest = b.digest
+		WHERE l.repository = $1 AND l.deleted IS NULL AND l.digest IN (`, ` ORDER BY b.digest`, p.Blobs()); err != nil {
 		return err
 	}
 	return checkAll(tx, rp, `SELECT digest FROM manifest WHERE repository = $1 AND deleted IS NULL AND digest IN (`, ` ORDER BY digest`, children)

@@ -363,6 +363,10 @@ func TestReferrers(t *testing.T) {
 	if len(p.Items) != 2 {
 		t.Fatalf("%d of type b", len(p.Items))
 	}
+	p, err = w.Registry.Referrers(w.ctx, w.admin, "acme/absent", digestOf(subject), "", "", 10)
+	if w.must(err); p.Items == nil || len(p.Items) != 0 {
+		t.Fatalf("a repository that does not exist has %+v", p.Items)
+	}
 }
 
 func TestCatalogShowsWhatMayBePulled(t *testing.T) {
@@ -434,4 +438,25 @@ func TestRightsOnTheDataPlane(t *testing.T) {
 	w.must(w.UpdateRepo(w.ctx, w.admin, app, registry.RepoPatch{Public: &yes}))
 	w.must(pull(iam.Caller{}))
 	w.want(push(iam.Caller{}), fault.Unauthorized)
+}
+
+func TestUnfinishedUploadsAreBounded(t *testing.T) {
+	w := open(t, registry.Options{OpenUploads: 3})
+	var ids []string
+	for i := range 4 {
+		id, err := w.StartUpload(w.ctx, w.admin, app, "")
+		w.must(err)
+		_, err = w.AppendUpload(w.ctx, w.admin, app, id, -1, -1, bytes.NewReader(bytesOf("x", 10)))
+		if i < 3 {
+			w.must(err)
+			ids = append(ids, id)
+		} else {
+			w.want(err, fault.TooMany)
+		}
+	}
+	w.must(w.CancelUpload(w.ctx, w.admin, app, ids[0]))
+	id, err := w.StartUpload(w.ctx, w.admin, app, "")
+	w.must(err)
+	_, err = w.AppendUpload(w.ctx, w.admin, app, id, -1, -1, bytes.NewReader(bytesOf("x", 10)))
+	w.must(err)
 }

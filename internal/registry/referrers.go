@@ -5,15 +5,20 @@ import (
 	"encoding/json"
 
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
 )
 
 // Referrers lists the manifests whose subject is d, by digest, those behind
-// after; with artifactType only those of that type. The subject need not exist.
-// Errors: RepoUnknown, Denied, Unauthorized.
+// after; with artifactType only those of that type. The subject need not exist,
+// nor the repository: there are none then (distribution-spec, Listing Referrers).
+// Errors: Denied, Unauthorized.
 func (r *Registry) Referrers(ctx context.Context, who iam.Caller, name oci.Name, d oci.Digest, artifactType, after string, n int) (Page[Referrer], error) {
 	rp, err := r.lookup(ctx, who, name, iam.Pull)
+	if fault.Is(err, fault.RepoUnknown) {
+		return Page[Referrer]{Items: []Referrer{}}, nil
+	}
 	if err != nil {
 		return Page[Referrer]{}, err
 	}

@@ -24,6 +24,7 @@ type Options struct {
 	SweepEvery   time.Duration // pause of the collector when nothing is due; default 1 min
 	CreateOnPush bool          // a push creates the organization too, where the caller may create one
 	OrgsPerOwner int           // organizations of one account; 0: no limit
+	OpenUploads  int           // unfinished uploads of one user or key; default 1000
 	CacheBytes   int64         // memory for manifests that are read often; default 32 MiB
 	Log          *slog.Logger
 }
@@ -55,6 +56,9 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	def(&o.Undelete, 7*24*time.Hour)
 	def(&o.UploadLife, 24*time.Hour)
 	def(&o.SweepEvery, time.Minute)
+	if o.OpenUploads == 0 {
+		o.OpenUploads = 1000
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 32 << 20
 	}

@@ -122,7 +122,11 @@ func (r *Registry) repoForPush(tx *db.Tx, who iam.Caller, name oci.Name) (repoRo
 	if err := r.iam.Allow(tx, who, iam.Push, on); err != nil {
 		return rp, err
 	}
-	return r.createRepo(tx, who, o, name, RepoSpec{Category: "other"})
+	rp, err = r.createRepo(tx, who, o, name, RepoSpec{Category: "other"})
+	if fault.Is(err, fault.Exists) { // another push was first
+		return repoByPath(tx.Context(), tx, name)
+	}
+	return rp, err
 }
 
 func (r *Registry) noOrganization(who iam.Caller, name oci.Name) error {
@@ -157,9 +161,20 @@ func (r *Registry) mayPush(ctx context.Context, who iam.Caller, name oci.Name) e
 	return r.iam.Check(ctx, who, iam.Push, on)
 }
 
+// May tells whether the caller may do this to a repository, without doing it:
+// a client that pushes learns on its first request that it cannot work.
+// Errors: Denied, Unauthorized, RepoUnknown.
+func (r *Registry) May(ctx context.Context, who iam.Caller, name oci.Name, do iam.Action) error {
+	if do == iam.Push {
+		return r.mayPush(ctx, who, name)
+	}
+	_, err := r.lookup(ctx, who, name, do)
+	return err
+}
+
 func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name, s RepoSpec) (repoRow, error) {
 	// Deleting an organization locks its row before it looks for repositories.
-	if _, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+tx.ForShare(), o.ID); err != nil {
+	if _, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+tx.ForKeyShare(), o.ID); err != nil {
 		if errors.Is(err, db.ErrNone) {
 			err = fault.New(fault.OrgUnknown, "The organization %s does not exist.", o.Name)
 		}
@@ -312,7 +327,7 @@ func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name
 }
 
 // lockRepo makes sure that the repository is not deleted under the caller.
-// lock is tx.ForShare or tx.ForUpdate; SQLite has one writer and needs none.
+// lock is tx.ForKeyShare or tx.ForUpdate; SQLite has one writer and needs none.
 func lockRepo(tx *db.Tx, id int64, name oci.Name, lock string) error {
 	if lock == "" {
 		return nil

@@ -228,6 +228,11 @@ func (s *session) saveTx(tx *db.Tx, u blob.Upload, state string, digest oci.Dige
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING RETURNING epoch`
 	args := []any{s.token.Nonce, state, string(digest), u.Size, string(u.Algorithm), u.Hash, u.Inline, u.Key, []byte(u.Driver),
 		s.r.start, s.row.Epoch, tx.Micros(), s.expires(tx.Micros()), s.token.Path, s.token.Owner}
+	if !s.saved && state == uploadOpen {
+		if err := s.r.checkOpenUploads(tx, s.token.Owner); err != nil {
+			return 0, err
+		}
+	}
 	if s.saved {
 		query = `UPDATE upload SET state = $2, digest = $3, size = $4, algorithm = $5, hash = $6, data = $7, key = $8, driver = $9,
 			start = $10, updated = $12, expires = $13 WHERE id = $1 AND epoch = $11 AND state = 'open' RETURNING epoch`
@@ -238,6 +243,15 @@ func (s *session) saveTx(tx *db.Tx, u blob.Upload, state string, digest oci.Dige
 		return 0, fault.New(fault.UploadInvalid, "Another request took this upload over.")
 	}
 	return epoch, err
+}
+
+// checkOpenUploads bounds what one caller can leave unfinished.
+func (r *Registry) checkOpenUploads(tx *db.Tx, owner string) error {
+	n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM upload WHERE owner = $1 AND state = 'open'`, owner)
+	if err == nil && n >= int64(r.o.OpenUploads) {
+		return fault.New(fault.TooMany, "You have %d unfinished uploads; finish or cancel some first.", n)
+	}
+	return err
 }
 
 // An Interrupter is a source of bytes whose Read can be made to return at once.
@@ -398,7 +412,7 @@ func (s *session) finish(ctx context.Context, off, length int64, src io.Reader, 
 		if err != nil {
 			return 0, err
 		}
-		if err := lockRepo(tx, rp.ID, s.name, tx.ForShare()); err != nil {
+		if err := lockRepo(tx, rp.ID, s.name, tx.ForKeyShare()); err != nil {
 			return 0, err
 		}
 		size, err := s.r.commitBlob(tx, rp, d, u)

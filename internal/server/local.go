@@ -109,6 +109,7 @@ func (o LocalOptions) open(ctx context.Context, cfg *Config, held *lock) (*Local
 }
 
 // Close ends the connection, or closes the data and gives the directory back.
+// It may be called again.
 func (l *Local) Close() error {
 	if l.remote != nil {
 		l.remote.close()
@@ -121,5 +122,6 @@ func (l *Local) Close() error {
 	if l.lock != nil {
 		errs = append(errs, l.lock.release())
 	}
+	l.core, l.lock = nil, nil
 	return errors.Join(errs...)
 }

@@ -65,17 +65,7 @@ func Run(ctx context.Context, cfg Config, o Outlets) (err error) {
 	if err != nil {
 		return err
 	}
-	first, err := c.bootstrap(ctx, cfg.secrets.adminPassword)
-	if first != nil {
-		debug.FreeOSMemory() // hashing the password took half of what an idle server needs
-	}
-	if err := welcome(o.Out, &cfg, public.Addr(), first); err != nil {
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	stopSocket, err := serveSocket(cfg.Data, c, log)
+	stopSocket, err := open(ctx, &cfg, c, o.Out, public.Addr(), log)
 	if err != nil {
 		return err
 	}
@@ -86,6 +76,25 @@ func Run(ctx context.Context, cfg Config, o Outlets) (err error) {
 	socketCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketHeader)
 	defer cancel()
 	return errors.Join(err, stopSocket(socketCtx))
+}
+
+// open makes the first account where there is none, opens the local socket,
+// and says so: who reads the address can use both.
+func open(ctx context.Context, cfg *Config, c *core, out io.Writer, addr net.Addr, log *slog.Logger) (stop func(context.Context) error, err error) {
+	first, err := c.bootstrap(ctx, cfg.secrets.adminPassword)
+	if first != nil {
+		debug.FreeOSMemory() // hashing the password took more than an idle server needs
+	}
+	if err == nil {
+		stop, err = serveSocket(cfg.Data, c, log)
+	}
+	if err == nil || first != nil { // a password is told once, whatever else fails
+		err = errors.Join(err, welcome(out, cfg, addr, first))
+	}
+	if err != nil && stop != nil {
+		err = errors.Join(err, stop(ctx))
+	}
+	return stop, err
 }
 
 // takeData locks the data directory for a server. It waits a little for a

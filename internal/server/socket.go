@@ -83,13 +83,15 @@ func (l ownerOnly) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		uid, err := peerUID(conn)
-		if err == nil && (uid == os.Geteuid() || uid == 0) {
+		if err == nil && mayOperate(uid) {
 			return conn, nil
 		}
 		l.log.Warn("local socket: refused", "uid", uid, "err", err)
 		conn.Close()
 	}
 }
+
+func mayOperate(uid int) bool { return uid == os.Geteuid() || uid == 0 }
 
 func socketHandler(c *core) http.Handler {
 	serve := map[string]endpoint{}

@@ -21,6 +21,7 @@ type body struct {
 	armed       time.Time
 	received    atomic.Int64
 	interrupted atomic.Bool
+	failed      atomic.Pointer[fault.Error]
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -39,14 +40,19 @@ func (b *body) Read(p []byte) (int, error) {
 		// client that leaves: a deadline would look like one.
 		_ = b.rc.SetReadDeadline(time.Time{})
 		return n, io.EOF
-	case b.interrupted.Load():
-		return n, errInterrupted
+	case isTimeout(err) && b.interrupted.Load():
+		return n, b.fail(errInterrupted)
 	case isTimeout(err):
-		return n, fault.Wrap(fault.Timeout, err, "Nothing of the body has come for %v.", b.progress)
+		return n, b.fail(fault.Wrap(fault.Timeout, err, "Nothing of the body has come for %v.", b.progress))
 	default:
-		return n, fault.Wrap(fault.SizeInvalid, err, "The connection ended before the body did.")
+		return n, b.fail(fault.Wrap(fault.SizeInvalid, err, "The connection ended before the body did."))
 	}
 	return n, err
+}
+
+func (b *body) fail(f *fault.Error) error {
+	b.failed.Store(f)
+	return f
 }
 
 // errInterrupted is what a Read returns after Interrupt.

@@ -60,7 +60,11 @@ func (s *Server) response(w http.ResponseWriter, r *http.Request) *Response {
 	if r.Body != nil && r.Body != http.NoBody {
 		res.body = &body{ReadCloser: r.Body, rc: http.NewResponseController(w), progress: s.o.Progress, answers: r.ProtoMajor == 1}
 		res.body.arm(now)
-		r.Body = res.body
+		// The server's own request stays as it is: by the type of its body
+		// net/http knows whether the client still waits for 100 Continue.
+		res.r = new(http.Request)
+		*res.r = *r
+		res.r.Body = res.body
 	}
 	return res
 }
@@ -115,6 +119,19 @@ func (w *Response) Failed(err error) {
 	if w != nil {
 		w.err = err
 	}
+}
+
+// BodyFailed returns the fault of the client that ended the request's body, nil
+// if none did. Reading is also how net/http notices that a client is gone; it
+// then cancels the request, which hides the reason.
+func (w *Response) BodyFailed() error {
+	if w == nil || w.body == nil {
+		return nil
+	}
+	if f := w.body.failed.Load(); f != nil {
+		return f
+	}
+	return nil
 }
 
 // RequestID is the value of the answer's X-Request-Id.

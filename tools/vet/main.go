@@ -12,6 +12,8 @@
 //   - bodyclose: a response body left open, which keeps its connection.
 //   - sqlclosecheck: rows left open. SQLite then holds a read snapshot for
 //     good and its log grows without end.
+//
+// They judge what reaches users; about test files they are silent.
 package main
 
 import (
@@ -19,7 +21,7 @@ import (
 
 	"github.com/kisielk/errcheck/errcheck"
 	"github.com/polyfloyd/go-errorlint/errorlint"
-	"github.com/ryanrolds/sqlclosecheck/pkg/analyzer"
+	sqlclosecheck "github.com/ryanrolds/sqlclosecheck/pkg/analyzer"
 	"github.com/timakin/bodyclose/passes/bodyclose"
 	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/analysis/unitchecker"
@@ -43,9 +45,9 @@ func main() {
 	errcheck.DefaultExcludedSymbols = append(errcheck.DefaultExcludedSymbols, harmless...)
 	unitchecker.Main(
 		outsideTests(errcheck.Analyzer),
-		errorlint.NewAnalyzer(),
-		bodyclose.Analyzer,
-		analyzer.NewAnalyzer(),
+		outsideTests(errorlint.NewAnalyzer()),
+		outsideTests(bodyclose.Analyzer),
+		outsideTests(sqlclosecheck.NewAnalyzer()),
 	)
 }
 

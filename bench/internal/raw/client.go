@@ -33,7 +33,7 @@ type Request struct {
 	Body         []byte
 	Stream       Blocks // instead of Body
 	Chunked      bool   // send Stream with Transfer-Encoding: chunked
-	Scope        string // key of the token to send, e.g. "org/app:pull"
+	Scope        string // of the token to send, blanks between several
 	Keep         bool   // keep the response body
 }
 

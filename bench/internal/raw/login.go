@@ -55,7 +55,8 @@ func (e *Endpoint) keep(scope, authorization string) {
 }
 
 // login answers a challenge: Basic directly, Bearer by fetching a token over this very
-// connection, as it is part of what a client of the registry waits for.
+// connection, as it is part of what a client of the registry waits for. As docker does, it
+// asks for all that the client is about to do, not only for what this one request lacked.
 func (c *Client) login(scope, challenge string) error {
 	scheme, p := parseChallenge(challenge)
 	switch scheme {
@@ -77,8 +78,11 @@ func (c *Client) login(scope, challenge string) error {
 	if p["service"] != "" {
 		q.Set("service", p["service"])
 	}
-	for _, s := range strings.Fields(p["scope"]) {
-		q.Add("scope", s)
+	if scope == "" {
+		scope = p["scope"]
+	}
+	for _, one := range strings.Fields(scope) {
+		q.Add("scope", one)
 	}
 	realm.RawQuery = q.Encode()
 	resp, err := c.once(&Request{Method: "GET", Path: realm.RequestURI(), Keep: true}, c.e.basic())

@@ -154,7 +154,7 @@ func TestTokenFlow(t *testing.T) {
 	e.User, e.Password = "u", "p"
 	c := client(t, e)
 	for range 3 {
-		r, err := c.Do(&Request{Method: "GET", Path: "/v2/a/b", Scope: "a/b:pull"})
+		r, err := c.Do(&Request{Method: "GET", Path: "/v2/a/b", Scope: "repository:a/b:pull"})
 		if err != nil || r.Status != 200 {
 			t.Fatalf("%+v, %v", r, err)
 		}

@@ -5,11 +5,13 @@ import (
 	"io"
 )
 
-// Roof is the target name under which the machine's own limits are recorded, and Machine
-// the metric whose note describes it.
+// Roof is the target name under which the machine's own limits are recorded, Environment
+// the workload of what only says how a run went, and Machine the metric of it whose note
+// describes the machine.
 const (
-	Roof    = "roof"
-	Machine = "machine"
+	Roof        = "roof"
+	Environment = "environment"
+	Machine     = "machine"
 )
 
 // Table prints the goals as Markdown: what was measured, beside what, the ratio, and
@@ -104,7 +106,7 @@ func (v *values) roofs(w io.Writer) {
 	first := true
 	for _, id := range v.order {
 		value, ok := v.median(Roof, id)
-		if !ok || id.name == Machine {
+		if !ok || id.workload == Environment {
 			continue
 		}
 		if first {

@@ -59,7 +59,7 @@ func (s *Session) fillRepositories(n int, bare bool) error {
 // catalogPage is the page of a hundred names that starts behind the given repository.
 func (s *Session) catalogPage(name string, i int) listing {
 	return listing{name, fmt.Sprintf("/v2/_catalog?n=%d&last=%s", pageSize, url.QueryEscape(s.numbered(max(i, 0)))),
-		"registry:catalog", "repositories"}
+		toList, "repositories"}
 }
 
 func catalog(s *Session) error {
@@ -73,11 +73,11 @@ func catalog(s *Session) error {
 	c := s.New()
 	defer c.Close()
 	s.pages(c, []listing{
-		{"first page of 100", fmt.Sprintf("/v2/_catalog?n=%d", pageSize), "registry:catalog", "repositories"},
+		{"first page of 100", fmt.Sprintf("/v2/_catalog?n=%d", pageSize), toList, "repositories"},
 		s.catalogPage("last page of 100", s.repos-pageSize-1),
 	})
 	ms, err := latency(s.count(5), func() error {
-		got, err := list(c, "/v2/_catalog?n=1000", "registry:catalog", "repositories")
+		got, err := list(c, "/v2/_catalog?n=1000", toList, "repositories")
 		if err == nil && got < n {
 			err = fmt.Errorf("the catalog has %d of %d repositories", got, n)
 		}

@@ -62,7 +62,7 @@ func (s *Session) read(clients []int, body []byte, places ...place) error {
 func (s *Session) readAt(name, method string, clients int, places []place) error {
 	span := s.span(time.Second)
 	slice := func(label string, e *raw.Endpoint, p place) competitor {
-		r := raw.Request{Method: method, Path: "/v2/" + p.repo + "/manifests/" + p.tag, Accept: content.Accept, Scope: p.repo + ":pull"}
+		r := raw.Request{Method: method, Path: "/v2/" + p.repo + "/manifests/" + p.tag, Accept: content.Accept, Scope: toPull(p.repo)}
 		return competitor{label, func() (float64, error) {
 			o := loop(e, clients, span, unlimited, func(c *raw.Client, _ int) error {
 				_, err := expect(c, &r, 200)
@@ -83,10 +83,10 @@ func (s *Session) readAt(name, method string, clients int, places []place) error
 	c := s.New()
 	defer c.Close()
 	if _, err := expect(c, &raw.Request{Method: "HEAD", Path: "/v2/" + places[0].repo + "/manifests/" + places[0].tag,
-		Accept: content.Accept, Scope: places[0].repo + ":pull"}, 200); err != nil {
+		Accept: content.Accept, Scope: toPull(places[0].repo)}, 200); err != nil {
 		return err
 	}
-	s.Bare.Fixed(s.Authorization(places[0].repo + ":pull"))
+	s.Bare.Fixed(s.Authorization(toPull(places[0].repo)))
 	cs = append(cs, slice(name+", bare", s.Bare.Endpoint, places[0]))
 	rates, err := interleave(s.Rounds, false, cs...)
 	if err != nil {

@@ -85,7 +85,7 @@ func (s *Session) beside(what string, disturb func() error) {
 		disturbed <- disturb()
 		close(stop)
 	}()
-	r := raw.Request{Method: "HEAD", Path: "/v2/" + repo + "/manifests/" + tagName(5), Accept: content.Accept, Scope: repo + ":pull"}
+	r := raw.Request{Method: "HEAD", Path: "/v2/" + repo + "/manifests/" + tagName(5), Accept: content.Accept, Scope: toPull(repo)}
 	o := loopUntil(stop, s.Endpoint, 4, 2*time.Minute, unlimited, func(c *raw.Client, _ int) error {
 		_, err := expect(c, &r, 200)
 		return err

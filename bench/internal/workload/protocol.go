@@ -10,6 +10,13 @@ import (
 	"berth.dev/berth/bench/internal/raw"
 )
 
+// Scopes of the tokens that clients ask for.
+const toList = "registry:catalog:*"
+
+func toPush(repo string) string   { return "repository:" + repo + ":pull,push" }
+func toPull(repo string) string   { return "repository:" + repo + ":pull" }
+func toDelete(repo string) string { return "repository:" + repo + ":delete" }
+
 // expect sends r and takes any other status than the one given as an error.
 func expect(c *raw.Client, r *raw.Request, status int) (*raw.Response, error) {
 	resp, err := c.Do(r)
@@ -24,7 +31,7 @@ func expect(c *raw.Client, r *raw.Request, status int) (*raw.Response, error) {
 
 // upload opens an upload session and returns the path of its Location.
 func upload(c *raw.Client, repo string) (string, error) {
-	r, err := expect(c, &raw.Request{Method: "POST", Path: "/v2/" + repo + "/blobs/uploads/", Scope: repo + ":push"}, 202)
+	r, err := expect(c, &raw.Request{Method: "POST", Path: "/v2/" + repo + "/blobs/uploads/", Scope: toPush(repo)}, 202)
 	if err != nil {
 		return "", err
 	}
@@ -34,7 +41,7 @@ func upload(c *raw.Client, repo string) (string, error) {
 // finish closes the session at the path, with the body if there is one.
 func finish(c *raw.Client, repo, at, digest string, body []byte, stream raw.Blocks) error {
 	_, err := expect(c, &raw.Request{Method: "PUT", Path: withDigest(at, digest), ContentType: "application/octet-stream",
-		Body: body, Stream: stream, Scope: repo + ":push"}, 201)
+		Body: body, Stream: stream, Scope: toPush(repo)}, 201)
 	return err
 }
 
@@ -57,7 +64,7 @@ func pushStreamed(c *raw.Client, repo string, b content.Blob) error {
 		return err
 	}
 	r, err := expect(c, &raw.Request{Method: "PATCH", Path: at, ContentType: "application/octet-stream",
-		Stream: b.Stream(), Chunked: true, Scope: repo + ":push"}, 202)
+		Stream: b.Stream(), Chunked: true, Scope: toPush(repo)}, 202)
 	if err != nil {
 		return err
 	}
@@ -73,7 +80,7 @@ func pushChunks(c *raw.Client, repo string, b content.Blob, chunk int64) error {
 	for off := int64(0); off < b.Size; off += chunk {
 		end := min(off+chunk, b.Size)
 		r, err := expect(c, &raw.Request{Method: "PATCH", Path: at, ContentType: "application/octet-stream",
-			ContentRange: fmt.Sprintf("%d-%d", off, end-1), Stream: b.Part(off, end), Scope: repo + ":push"}, 202)
+			ContentRange: fmt.Sprintf("%d-%d", off, end-1), Stream: b.Part(off, end), Scope: toPush(repo)}, 202)
 		if err != nil {
 			return err
 		}
@@ -83,7 +90,7 @@ func pushChunks(c *raw.Client, repo string, b content.Blob, chunk int64) error {
 }
 
 func hasBlob(c *raw.Client, repo, digest string) (bool, error) {
-	r, err := c.Do(&raw.Request{Method: "HEAD", Path: "/v2/" + repo + "/blobs/" + digest, Scope: repo + ":push"})
+	r, err := c.Do(&raw.Request{Method: "HEAD", Path: "/v2/" + repo + "/blobs/" + digest, Scope: toPush(repo)})
 	if err != nil {
 		return false, err
 	}
@@ -95,7 +102,7 @@ func hasBlob(c *raw.Client, repo, digest string) (bool, error) {
 
 func putManifest(c *raw.Client, repo, reference, mediaType string, body []byte) error {
 	_, err := expect(c, &raw.Request{Method: "PUT", Path: "/v2/" + repo + "/manifests/" + reference,
-		ContentType: mediaType, Body: body, Scope: repo + ":push"}, 201)
+		ContentType: mediaType, Body: body, Scope: toPush(repo)}, 201)
 	return err
 }
 
@@ -126,7 +133,7 @@ func pushImage(c *raw.Client, repo, tag string, im *content.Image) error {
 
 // mountBlob must succeed: the caller has pushed the blob to from.
 func mountBlob(c *raw.Client, repo, from, digest string) error {
-	_, err := expect(c, &raw.Request{Method: "POST", Scope: repo + ":push",
+	_, err := expect(c, &raw.Request{Method: "POST", Scope: toPush(repo) + " " + toPull(from),
 		Path: "/v2/" + repo + "/blobs/uploads/?mount=" + digest + "&from=" + url.QueryEscape(from)}, 201)
 	return err
 }

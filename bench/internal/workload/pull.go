@@ -35,7 +35,7 @@ func pull(s *Session) error {
 		}}
 	}
 	blobOf := func(b content.Blob) *raw.Request {
-		return &raw.Request{Method: "GET", Path: "/v2/" + repo + "/blobs/" + b.Digest, Scope: repo + ":pull"}
+		return &raw.Request{Method: "GET", Path: "/v2/" + repo + "/blobs/" + b.Digest, Scope: toPull(repo)}
 	}
 	rates, err := interleave(2*s.Rounds, false, timed("1 GiB", c, blobOf(large)),
 		timed("1 GiB, bare", b, &raw.Request{Method: "GET", Path: bare.PathFile}))

@@ -22,7 +22,7 @@ func referrers(s *Session) error {
 		}
 	}
 	at := "/v2/" + repo + "/referrers/" + subject.Digest
-	if _, _, err := page(c, at, repo+":pull", "manifests"); err != nil {
+	if _, _, err := page(c, at, toPull(repo), "manifests"); err != nil {
 		return fmt.Errorf("no referrers API: %w", err)
 	}
 	types := []string{"application/vnd.example.signature", "application/vnd.example.sbom"}
@@ -35,7 +35,7 @@ func referrers(s *Session) error {
 		return o.err
 	}
 	s.record("attach c=8", "referrers/s", o.rate(), result.Higher)
-	got, err := list(c, at, repo+":pull", "manifests")
+	got, err := list(c, at, toPull(repo), "manifests")
 	if err != nil {
 		return err
 	}
@@ -45,23 +45,23 @@ func referrers(s *Session) error {
 
 func (s *Session) timeReferrers(c *raw.Client, at, repo string) error {
 	entries := 0
-	manifest := raw.Request{Method: "GET", Path: "/v2/" + repo + "/manifests/subject", Accept: content.Accept, Scope: repo + ":pull"}
+	manifest := raw.Request{Method: "GET", Path: "/v2/" + repo + "/manifests/subject", Accept: content.Accept, Scope: toPull(repo)}
 	timed := func(name string, n int, fn func() error) competitor {
 		return competitor{name, func() (float64, error) { return latency(n, fn) }}
 	}
 	n := s.count(100)
 	cs := []competitor{
 		timed("page", n, func() (err error) {
-			_, err = expect(c, &raw.Request{Method: "GET", Path: at, Scope: repo + ":pull"}, 200)
+			_, err = expect(c, &raw.Request{Method: "GET", Path: at, Scope: toPull(repo)}, 200)
 			return err
 		}),
 		timed("manifest GET", n, func() error { _, err := expect(c, &manifest, 200); return err }),
 		timed("page of one artifact type", n, func() error {
-			_, err := expect(c, &raw.Request{Method: "GET", Path: at + "?artifactType=application%2Fvnd.example.sbom", Scope: repo + ":pull"}, 200)
+			_, err := expect(c, &raw.Request{Method: "GET", Path: at + "?artifactType=application%2Fvnd.example.sbom", Scope: toPull(repo)}, 200)
 			return err
 		}),
 		timed("all pages", max(1, n/10), func() (err error) {
-			entries, err = list(c, at, repo+":pull", "manifests")
+			entries, err = list(c, at, toPull(repo), "manifests")
 			return err
 		}),
 	}
@@ -73,7 +73,7 @@ func (s *Session) timeReferrers(c *raw.Client, at, repo string) error {
 		s.record(c.name, "ms", ms[i], result.Lower)
 	}
 	s.record("page in manifest GETs", "x", ms[0]/ms[1], result.Lower)
-	first, _, err := page(c, at, repo+":pull", "manifests")
+	first, _, err := page(c, at, toPull(repo), "manifests")
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func start(s *Session) error {
 	if _, err := s.pushBase(); err != nil {
 		return err
 	}
-	r := raw.Request{Method: "HEAD", Path: "/v2/" + s.repo("base") + "/manifests/" + tagName(5), Accept: content.Accept, Scope: s.repo("base") + ":pull"}
+	r := raw.Request{Method: "HEAD", Path: "/v2/" + s.repo("base") + "/manifests/" + tagName(5), Accept: content.Accept, Scope: toPull(s.repo("base"))}
 	var answers, heads []float64
 	for range 2*s.Rounds - 1 {
 		s.Target.Stop()
@@ -92,7 +92,7 @@ func reclaim(s *Session) error {
 	var images2 atomic.Int64
 	go func() { pushes <- s.pushSlowly(stop, &images2) }()
 	o = loop(s.Endpoint, 4, s.Seed, len(images), func(c *raw.Client, i int) error {
-		_, err := expect(c, &raw.Request{Method: "DELETE", Path: "/v2/" + repo + "/manifests/" + images[i].Digest, Scope: repo + ":delete"}, 202)
+		_, err := expect(c, &raw.Request{Method: "DELETE", Path: "/v2/" + repo + "/manifests/" + images[i].Digest, Scope: toDelete(repo)}, 202)
 		return err
 	})
 	if o.err != nil {

@@ -34,7 +34,7 @@ func syscalls(s *Session) error {
 		}},
 		{"pulled blob", 1, s.count(10), func(c *raw.Client, i int) error {
 			b := content.NewBlob(s.id("traced%d", i), 8<<20)
-			return get(c, &raw.Request{Method: "GET", Path: "/v2/" + s.repo("traced") + "/blobs/" + b.Digest, Scope: s.repo("traced") + ":pull"}, b.Size)
+			return get(c, &raw.Request{Method: "GET", Path: "/v2/" + s.repo("traced") + "/blobs/" + b.Digest, Scope: toPull(s.repo("traced"))}, b.Size)
 		}},
 	}
 	for _, step := range steps {

@@ -91,11 +91,11 @@ func tags(s *Session) error {
 	defer c.Close()
 	list0 := "/v2/" + t.repo + "/tags/list"
 	s.pages(c, []listing{
-		{"first page of 100", fmt.Sprintf("%s?n=%d", list0, pageSize), t.repo + ":pull", "tags"},
-		{"last page of 100", t.lastPage(), t.repo + ":pull", "tags"},
+		{"first page of 100", fmt.Sprintf("%s?n=%d", list0, pageSize), toPull(t.repo), "tags"},
+		{"last page of 100", t.lastPage(), toPull(t.repo), "tags"},
 	})
 	ms, err := latency(s.count(20), func() error {
-		got, err := list(c, list0, t.repo+":pull", "tags")
+		got, err := list(c, list0, toPull(t.repo), "tags")
 		if err == nil && got < n {
 			err = fmt.Errorf("the list has %d of %d tags", got, n)
 		}
@@ -150,7 +150,7 @@ func remove(s *Session) error {
 	s.measured(name, "delete", func() (float64, error) {
 		o := loop(s.Endpoint, 4, s.span(20*time.Second), min(s.count(2000), n/2), func(c *raw.Client, i int) error {
 			_, err := expect(c, &raw.Request{Method: "DELETE", Path: "/v2/" + t.repo + "/manifests/" + content.Digest(t.manifest(i)),
-				Scope: t.repo + ":delete"}, 202)
+				Scope: toDelete(t.repo)}, 202)
 			return err
 		})
 		if o.err != nil {
@@ -181,8 +181,8 @@ func manyTags(s *Session) error {
 	c := s.New()
 	defer c.Close()
 	s.pages(c, []listing{
-		{"last page of 100, 10,000 tags", few.lastPage(), few.repo + ":pull", "tags"},
-		{"last page of 100", many.lastPage(), many.repo + ":pull", "tags"},
+		{"last page of 100, 10,000 tags", few.lastPage(), toPull(few.repo), "tags"},
+		{"last page of 100", many.lastPage(), toPull(many.repo), "tags"},
 	})
 	im, err := s.pushBase()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -86,8 +87,11 @@ func (c *Client) Send(ctx context.Context, r Request) (*Response, error) {
 		return resp, err
 	}
 	token, err := c.Fetch(ctx, challenge)
+	if refused := (StatusError{}); errors.As(err, &refused) {
+		return refused.Response, nil
+	}
 	if err != nil {
-		return resp, err
+		return nil, err
 	}
 	c.mu.Lock()
 	c.tokens[tokenKey(r)] = token
@@ -169,7 +173,7 @@ func (c *Client) Fetch(ctx context.Context, challenge Challenge) (string, error)
 		return "", err
 	}
 	if resp.Status != http.StatusOK {
-		return "", fmt.Errorf("no token: %d %s", resp.Status, resp.Body)
+		return "", StatusError{resp}
 	}
 	var answer struct{ Token string }
 	if err := json.Unmarshal(resp.Body, &answer); err != nil {

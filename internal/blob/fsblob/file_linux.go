@@ -7,6 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// startWriteback asks the kernel to write n bytes at off to the disk now, and
+// does not wait.
 func startWriteback(f *os.File, off, n int64) {
 	c, err := f.SyscallConn()
 	if err != nil {
@@ -17,12 +19,18 @@ func startWriteback(f *os.File, off, n int64) {
 	})
 }
 
+// space is how many bytes of the file system of dir can still be used, and how
+// many there are.
 func space(dir string) (free, total int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+	block := st.Frsize // what the counts are in; Bsize is only what is good for I/O
+	if block == 0 {
+		block = st.Bsize
+	}
+	return int64(st.Bavail) * block, int64(st.Blocks) * block, nil
 }
 
 // unlinked reports whether f has no name any more.

@@ -1,6 +1,6 @@
--- One text for both engines. Three words differ and are replaced when the file
--- is applied: ID (a numeric key made by the database), BYTES, and NAME (text that
--- sorts by bytes). Times are microseconds since 1970 in UTC.
+-- One text for both engines. Four words differ and are replaced when the file
+-- is applied: ID (a numeric key made by the database), NEWID (one that is never
+-- used again after its row is gone), BYTES, and NAME (text that sorts by bytes). Times are microseconds since 1970 in UTC.
 
 CREATE TABLE setting (
 	name  NAME PRIMARY KEY,
@@ -76,7 +76,7 @@ CREATE TABLE organization (
 CREATE INDEX organization_account ON organization(account, name);
 
 CREATE TABLE repository (
-	id           ID,
+	id           NEWID,
 	organization BIGINT NOT NULL,               -- 0: deleted, the collector is emptying it
 	account      NAME NOT NULL REFERENCES account(id),
 	path         NAME NOT NULL UNIQUE,          -- organization/name; !id once deleted
@@ -232,6 +232,7 @@ CREATE TABLE upload (
 	expires    BIGINT NOT NULL
 );
 CREATE INDEX upload_expires ON upload(expires);
+CREATE INDEX upload_owner ON upload(owner) WHERE state = 'open';
 
 -- Collection -----------------------------------------------------------------
 
