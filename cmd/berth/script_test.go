@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,34 +156,26 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	s.awaitStart(ts, name, lines)
 }
 
-// awaitStart reads what the start prints: on a first start up to the empty
-// line at its end, else one line.
+// awaitStart reads what the start prints, up to its last line.
 func (s *script) awaitStart(ts *testscript.TestScript, name string, lines <-chan string) {
-	limit := time.After(time.Minute)
-	url, first := "", false
-	for n := 0; ; n++ {
+	for limit := time.After(time.Minute); ; {
 		select {
 		case line, open := <-lines:
-			switch {
-			case !open:
-				log, _ := os.ReadFile(ts.MkAbs(name + ".err"))
-				ts.Fatalf("berth serve ended:\n%s", log)
-			case n == 0:
-				url = strings.TrimPrefix(line, "Berth serves ")
+			if !open {
+				ts.Fatalf("berth serve ended:\n%s", ts.ReadFile(name+".err"))
+			}
+			if url, last := strings.CutPrefix(line, "Berth serves "); last {
 				_, host, _ := strings.Cut(url, "://")
 				ts.Setenv("URL", url)
 				ts.Setenv("HOST", host)
-				if there, _ := os.ReadFile(ts.MkAbs(name + ".first")); len(there) > 0 || ts.Getenv("FIRST") != "yes" {
-					return
-				}
-			case strings.HasPrefix(line, "  password  "):
-				first = true
-				if word := strings.Fields(line)[1]; len(word) >= 16 {
-					ts.Setenv("PASSWORD", word)
-					s.secrets = append(s.secrets, word)
-				}
-			case first && strings.Contains(line, "docker push"):
 				return
+			}
+			if password, ok := strings.CutPrefix(line, "  password  "); ok {
+				password, _, _ = strings.Cut(password, " ")
+				ts.Setenv("PASSWORD", password)
+				if strings.Contains(line, "shown only now") {
+					s.secrets = append(s.secrets, password)
+				}
 			}
 		case <-limit:
 			ts.Fatalf("berth serve does not come up")
@@ -263,5 +254,3 @@ func cmdSecret(ts *testscript.TestScript, neg bool, args []string) {
 	s := scriptOf(ts)
 	s.secrets = append(s.secrets, args...)
 }
-
-var _ io.Reader

@@ -168,8 +168,10 @@ func TestReferrersArtifactType(t *testing.T) {
 func TestReferrersOfNothing(t *testing.T) {
 	each(t, func(p *probe) {
 		p.push(p.repo, "v1", p.Image(1, 100))
-		if got := p.referrers(referrersPath(p.repo, p.Blob(3).Digest)); len(got) != 0 {
-			p.Errorf("%v", got)
+		for _, repo := range []string{p.repo, p.org + "/not-yet"} {
+			if got := p.referrers(referrersPath(repo, p.Blob(3).Digest)); len(got) != 0 {
+				p.Errorf("%v", got)
+			}
 		}
 		p.refused(p.do("GET", "/v2/"+p.repo+"/referrers/sha256:bad", nil), 400, "DIGEST_INVALID")
 		p.refused(p.do("GET", "/v2/"+p.repo+"/referrers/v1", nil), 400, "DIGEST_INVALID")

@@ -148,9 +148,25 @@ func TestWarmPathsDoNotAllocate(t *testing.T) {
 		"key":      func() error { _, err := w.Password(ctx, user, password, "192.0.2.1:5000"); return err },
 	} {
 		w.must(op())
-		if n := testing.AllocsPerRun(1000, func() { w.must(op()) }); n >= 1 {
-			t.Errorf("%s allocates %v times", name, n)
+		// The least of many runs: a pool may be emptied at any moment.
+		least := testing.AllocsPerRun(1, func() { w.must(op()) })
+		for range 50 {
+			least = min(least, testing.AllocsPerRun(1, func() { w.must(op()) }))
+		}
+		if least > 0 {
+			t.Errorf("%s allocates %v times", name, least)
 		}
 		w.quiet(name, func() { w.must(op()) })
+	}
+}
+
+// BenchmarkHash is what a first login costs, at the default setting.
+func BenchmarkHash(b *testing.B) {
+	h := newHasher(Argon{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if ok, err := h.verify(b.Context(), "", "some password"); ok || err != nil {
+			b.Fatal(ok, err)
+		}
 	}
 }

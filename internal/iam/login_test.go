@@ -359,7 +359,9 @@ func FuzzParsePHC(f *testing.F) {
 
 func TestLogHoldsNoSecrets(t *testing.T) {
 	var log bytes.Buffer
-	w := open(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})) })
+	w := open(t, func(o *Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
 	k := w.key(w.alice)
 	secrets := []string{"a wrong password", "typed-as-name", alicePassword, adminPassword, k.Secret, KeyPassword(k.Access, k.Secret)}
 	for _, c := range [][2]string{

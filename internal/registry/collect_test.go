@@ -11,6 +11,7 @@ import (
 )
 
 func TestDeletedImagesGiveTheirSpaceBack(t *testing.T) {
+	t.Parallel()
 	w := open(t, atOnce)
 	shared := bytesOf("shared", 64<<10)
 	w.pushBlob("acme/other", shared)
@@ -33,6 +34,7 @@ func TestDeletedImagesGiveTheirSpaceBack(t *testing.T) {
 }
 
 func TestWhatIsNeededStays(t *testing.T) {
+	t.Parallel()
 	w := open(t, atOnce)
 	amd, arm := w.image(app, "amd", 40<<10), w.image(app, "arm", 50<<10)
 	for _, m := range [][]byte{amd, arm} {
@@ -60,6 +62,7 @@ func TestWhatIsNeededStays(t *testing.T) {
 }
 
 func TestOverwrittenTagLetsItsManifestGo(t *testing.T) {
+	t.Parallel()
 	w := open(t, atOnce)
 	old := w.push(app, "v", w.image(app, "old", 40<<10))
 	w.push(app, "v", w.image(app, "new", 40<<10))
@@ -72,6 +75,7 @@ func TestOverwrittenTagLetsItsManifestGo(t *testing.T) {
 }
 
 func TestUndeleteWindowKeepsTheBytes(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{Grace: time.Microsecond, Undelete: time.Hour})
 	body := w.image(app, "back", 40<<10)
 	d := w.push(app, "v", body)
@@ -87,6 +91,7 @@ func TestUndeleteWindowKeepsTheBytes(t *testing.T) {
 }
 
 func TestUploadsThatNobodyFinishes(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{Grace: time.Microsecond, UploadLife: 2 * time.Second})
 	id, err := w.StartUpload(w.ctx, w.admin, app, "")
 	w.must(err)
@@ -108,6 +113,7 @@ func TestUploadsThatNobodyFinishes(t *testing.T) {
 }
 
 func TestDeletedRepositoryIsEmptied(t *testing.T) {
+	t.Parallel()
 	w := open(t, atOnce)
 	w.push(app, "v", w.image(app, "repo", 40<<10, 50))
 	w.want(w.DeleteRepo(w.ctx, w.admin, app), fault.NotEmpty)
@@ -127,6 +133,7 @@ func TestDeletedRepositoryIsEmptied(t *testing.T) {
 }
 
 func TestDeleteBlob(t *testing.T) {
+	t.Parallel()
 	w := open(t, atOnce)
 	loose := w.pushBlob(app, bytesOf("loose", 30<<10))
 	body := w.image(app, "held", 20<<10)
@@ -142,6 +149,7 @@ func TestDeleteBlob(t *testing.T) {
 }
 
 func TestHeadByAPusherHoldsTheBlob(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{Grace: 400 * time.Millisecond})
 	d := w.pushBlob(app, bytesOf("hold", 30<<10))
 	end := time.Now().Add(1200 * time.Millisecond)
@@ -164,6 +172,7 @@ func TestHeadByAPusherHoldsTheBlob(t *testing.T) {
 
 // Run reclaims without being asked and stops with its context.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{Grace: 50 * time.Millisecond, Undelete: 50 * time.Millisecond, SweepEvery: time.Second})
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
@@ -185,5 +194,27 @@ func TestRun(t *testing.T) {
 	w.must(err)
 	if r.Pulls != 1 {
 		t.Fatalf("%d pulls", r.Pulls)
+	}
+}
+
+// A layer that clients fetch elsewhere need not be in the repository; one that
+// is stays as long as its manifest.
+func TestForeignLayers(t *testing.T) {
+	t.Parallel()
+	w := open(t, atOnce)
+	config := []byte("{}")
+	here, elsewhere := bytesOf("here", 40<<10), bytesOf("elsewhere", 10)
+	const foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	body := w.json(map[string]any{"schemaVersion": 2, "mediaType": imageType,
+		"config": desc{"application/vnd.oci.image.config.v1+json", w.pushBlob(app, config), len(config)},
+		"layers": []desc{{foreign, w.pushBlob(app, here), len(here)}, {foreign, digestOf(elsewhere), len(elsewhere)}}})
+	w.push(app, "v", body)
+	w.collect()
+	_, err := w.StatBlob(w.ctx, w.admin, app, digestOf(here))
+	w.must(err)
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, digestOf(body)))
+	w.collect()
+	if s := w.fsck(); s.Keys != 0 {
+		t.Fatalf("%+v", s)
 	}
 }

@@ -66,6 +66,7 @@ func (s *stopping) List(ctx context.Context, after string) iter.Seq2[blob.Info, 
 // The process stops at every step of storage in turn. After each stop what is
 // stored holds together, and the same work done again succeeds.
 func TestStopAtEveryStep(t *testing.T) {
+	t.Parallel()
 	work := func(w *world) error {
 		content := bytesOf("crash", 3<<20)
 		id, err := w.StartUpload(w.ctx, w.admin, app, "")
@@ -110,6 +111,7 @@ func TestStopAtEveryStep(t *testing.T) {
 // An upload that another start of the process continues is hashed anew; what
 // a power cut took is noticed.
 func TestResumeAfterRestart(t *testing.T) {
+	t.Parallel()
 	w := open(t, atOnce)
 	content := bytesOf("restart", 2<<20)
 	id, err := w.StartUpload(w.ctx, w.admin, app, "")

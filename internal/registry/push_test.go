@@ -17,6 +17,7 @@ import (
 const app = oci.Name("acme/app")
 
 func TestPushAndPull(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	for _, sizes := range [][]int{{}, {0}, {1, 100}, {16 << 10, 16<<10 + 1}, {3 << 20}} {
 		body := w.image(app, "pull", sizes...)
@@ -44,6 +45,7 @@ func TestPushAndPull(t *testing.T) {
 }
 
 func TestPushCreatesThePrivateRepository(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	w.push(app, "v1", w.image(app, "x"))
 	r, err := w.Repo(w.ctx, w.admin, app)
@@ -54,6 +56,7 @@ func TestPushCreatesThePrivateRepository(t *testing.T) {
 }
 
 func TestPushIntoNoOrganization(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	_, err := w.StartUpload(w.ctx, w.admin, "nowhere/app", "")
 	w.want(err, fault.Denied)
@@ -64,6 +67,7 @@ func TestPushIntoNoOrganization(t *testing.T) {
 }
 
 func TestManifestNamesWhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	body := w.image(app, "there", 50)
 	_, err := w.PutManifest(w.ctx, w.admin, "acme/other", tagRef("v1"), nil, imageType, body)
@@ -81,6 +85,7 @@ func TestManifestNamesWhatIsNotThere(t *testing.T) {
 }
 
 func TestChunkedUpload(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	content := bytesOf("chunked", 100<<10)
 	d := digestOf(content)
@@ -118,6 +123,7 @@ func TestChunkedUpload(t *testing.T) {
 }
 
 func TestUploadThatIsNotWhatItShouldBe(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{10, 100 << 10} {
 		w := open(t, atOnce)
 		content := bytesOf("wrong", size)
@@ -139,6 +145,7 @@ func TestUploadThatIsNotWhatItShouldBe(t *testing.T) {
 }
 
 func TestUploadsOfOthers(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	id, err := w.StartUpload(w.ctx, w.admin, app, "")
 	w.must(err)
@@ -169,6 +176,7 @@ func (h *halfReader) Read(p []byte) (int, error) {
 }
 
 func TestClientGoesAwayAndComesBack(t *testing.T) {
+	t.Parallel()
 	for _, sent := range []int{100, 50 << 10, 5 << 20} {
 		w := open(t, registry.Options{})
 		content := bytesOf("resume", sent+3<<20)
@@ -189,6 +197,7 @@ func TestClientGoesAwayAndComesBack(t *testing.T) {
 }
 
 func TestNewerRequestTakesTheUploadOver(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	content := bytesOf("takeover", 200<<10)
 	id, err := w.StartUpload(w.ctx, w.admin, app, "")
@@ -215,6 +224,7 @@ type interruptible struct{ *io.PipeReader }
 func (i interruptible) Interrupt() { i.CloseWithError(errors.New("interrupted")) }
 
 func TestMount(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	d := w.pushBlob(app, bytesOf("mounted", 40<<10))
 	for _, from := range []oci.Name{app, ""} {
@@ -251,6 +261,7 @@ func (w *world) org(name string) registry.Org {
 }
 
 func TestTagsAndHistory(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	one, two := w.image(app, "one"), w.image(app, "two")
 	d1 := w.push(app, "v", one)
@@ -276,6 +287,7 @@ func TestTagsAndHistory(t *testing.T) {
 }
 
 func TestSeveralTagsInOnePush(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	body := w.image(app, "tags")
 	r, err := w.PutManifest(w.ctx, w.admin, app, digestRef(digestOf(body)), []string{"b", "a", "b"}, imageType, body)
@@ -295,6 +307,7 @@ func TestSeveralTagsInOnePush(t *testing.T) {
 }
 
 func TestNamesSortByBytes(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	body := w.image(app, "sort")
 	names := []string{"A", "Z", "_", "a", "0", "a-b", "a.b", "a_b", "aB", "z"}
@@ -316,6 +329,7 @@ func TestNamesSortByBytes(t *testing.T) {
 }
 
 func TestReferrers(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	subject := w.image(app, "subject")
 	artifact := func(kind, note string) []byte {
@@ -370,6 +384,7 @@ func TestReferrers(t *testing.T) {
 }
 
 func TestCatalogShowsWhatMayBePulled(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	for _, org := range []string{"acme-b", "acme.c", "acme0", "zoo"} {
 		w.org(org)
@@ -410,6 +425,7 @@ func TestCatalogShowsWhatMayBePulled(t *testing.T) {
 }
 
 func TestRightsOnTheDataPlane(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{})
 	d := w.push(app, "v1", w.image(app, "rights", 20))
 	pull := func(who iam.Caller) error {
@@ -441,6 +457,7 @@ func TestRightsOnTheDataPlane(t *testing.T) {
 }
 
 func TestUnfinishedUploadsAreBounded(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{OpenUploads: 3})
 	var ids []string
 	for i := range 4 {

@@ -16,6 +16,7 @@ import (
 // Pushes, mounts, deletes and collection all at once, with no grace at all:
 // whatever is acknowledged holds together.
 func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
 	w := open(t, registry.Options{Grace: time.Microsecond, Undelete: time.Microsecond})
 	const workers, rounds = 8, 25
 	names := []oci.Name{"acme/a", "acme/b"}

@@ -114,3 +114,16 @@ const repoColumns = `id, organization, account, path, public`
 func repoByPath(ctx context.Context, q db.Querier, name oci.Name) (repoRow, error) {
 	return db.One[repoRow](ctx, q, `SELECT `+repoColumns+` FROM repository WHERE path = $1`, string(name))
 }
+
+// Stats are figures of the moment, for metrics.
+type Stats struct {
+	Uploads      int // being worked on
+	CacheEntries int
+	CacheBytes   int
+}
+
+// Stats returns the figures of this moment.
+func (r *Registry) Stats() Stats {
+	entries, bytes := r.cache.size()
+	return Stats{Uploads: r.uploads.held(), CacheEntries: entries, CacheBytes: bytes}
+}

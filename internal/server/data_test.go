@@ -130,7 +130,7 @@ func TestMasterKeyFile(t *testing.T) {
 }
 
 func TestMasterKeyOfAnotherDatabase(t *testing.T) {
-	cfg := config(t)
+	cfg := onFile(t)
 	local(t, &cfg, true).Close()
 	wrong := cfg
 	wrong.secrets.masterKey = strings.Repeat("00", 32)
@@ -188,7 +188,7 @@ func TestLockNamesItsHolder(t *testing.T) {
 }
 
 func TestCommandWaitsForTheLock(t *testing.T) {
-	cfg := config(t)
+	cfg := onFile(t)
 	first := local(t, &cfg, true)
 	opened := make(chan error, 1)
 	go func() {
@@ -212,7 +212,7 @@ func TestCommandWaitsForTheLock(t *testing.T) {
 }
 
 func TestSlipInTheDirectoryMakesNothing(t *testing.T) {
-	cfg := config(t)
+	cfg := onFile(t)
 	_, err := OpenLocal(t.Context(), &cfg, LocalOptions{Log: cfg.Logger(io.Discard)})
 	if err == nil || !strings.Contains(err.Error(), "there is no registry in "+cfg.Data) {
 		t.Errorf("error %v", err)

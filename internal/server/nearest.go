@@ -3,6 +3,7 @@ package server
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // nearest suggests the known key that name is probably meant to be, as
@@ -14,8 +15,9 @@ func nearest(name string, keys map[string]Key) string {
 	return ""
 }
 
-// Nearest returns the candidate that differs from name by at most a third of
-// its letters, at least one and at most three; empty where there is none.
+// Nearest returns the candidate that name is probably meant to be: one that
+// differs by at most a third of its letters, at least one and at most three,
+// or else the only one that goes on from it. Empty where there is none.
 func Nearest(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""
@@ -26,7 +28,23 @@ func Nearest(name string, candidates []string) string {
 			best, limit = c, d
 		}
 	}
+	if best == "" {
+		return completion(name, candidates)
+	}
 	return best
+}
+
+func completion(name string, candidates []string) string {
+	found := ""
+	for _, c := range candidates {
+		if len(name) >= 3 && strings.HasPrefix(c, name) {
+			if found != "" {
+				return ""
+			}
+			found = c
+		}
+	}
+	return found
 }
 
 // distance is the number of letters to insert, delete, replace or swap with

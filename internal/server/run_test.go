@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"berth.dev/berth/internal/db/dbtest"
 )
 
 // buffer is a log that may be read while it is written.
@@ -38,13 +40,25 @@ func (b *buffer) String() string {
 
 const testPassword = "correct horse battery"
 
-// config is one for tests, in a directory of its own.
+// config is one for tests, in a directory of its own, and on PostgreSQL where
+// the environment says so.
 func config(t *testing.T) Config {
+	t.Helper()
+	c := onFile(t)
+	if strings.HasPrefix(os.Getenv("BERTH_TEST_DATABASE"), "postgres") {
+		c.Database = dbtest.URL(t)
+	}
+	return c
+}
+
+// onFile is config on SQLite whatever the environment says, for what only a
+// database in the data directory does.
+func onFile(t *testing.T) Config {
 	t.Helper()
 	c := Default()
 	c.Data = filepath.Join(t.TempDir(), "data")
 	c.Listen = "127.0.0.1:0"
-	c.Storage = Storage{}
+	c.Storage = Storage{} // the machine's disk may be rather full
 	c.secrets.adminPassword = testPassword
 	return c
 }
@@ -81,12 +95,17 @@ func start(t *testing.T, cfg Config) *started {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server did not start: %v\n%s", s.stop(), s.log)
+	scan := bufio.NewScanner(out)
+	for s.url == "" {
+		if !scan.Scan() {
+			t.Fatalf("the server did not start: %v\n%s", s.stop(), s.log)
+		}
+		s.url, _ = strings.CutPrefix(scan.Text(), "Berth serves ")
+		if !strings.HasPrefix(s.url, "http") {
+			s.url = ""
+		}
 	}
 	go io.Copy(io.Discard, out)
-	s.url = strings.TrimSpace(strings.TrimPrefix(line, "Berth serves "))
 	return s
 }
 

@@ -54,7 +54,7 @@ func TestValuesPrintWhatTheyRead(t *testing.T) {
 func TestNearest(t *testing.T) {
 	known := []string{"create", "list", "delete", "enable", "disable", "passwd"}
 	for word, want := range map[string]string{
-		"craete": "create", "lst": "list", "enabel": "enable", "password": "passwd", "x": "", "remove": "", "": "",
+		"craete": "create", "lst": "list", "enabel": "enable", "password": "passwd", "x": "", "remove": "", "dis": "disable", "password-std": "", "": "",
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": "",
 	} {
 		if got := Nearest(word, known); got != want {

@@ -9,39 +9,40 @@ import (
 	"berth.dev/berth/internal/iam"
 )
 
-// welcome tells who started the server where it is, and after a first start
-// everything that a first push needs.
+// welcome tells who started the server, after a first start, everything that a
+// first push needs, and always, as its last line, where the server is.
 func welcome(w io.Writer, cfg *Config, addr net.Addr, first *firstStart) error {
 	url := publicURL(cfg, addr)
-	_, host, _ := strings.Cut(url, "://")
+	text := "Berth serves " + url + "\n"
+	if first != nil {
+		_, host, _ := strings.Cut(url, "://")
+		text = first.text(host, dataFlag(cfg)) + text
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// text is the part of a first start. Every line of it can be pasted.
+func (f *firstStart) text(host, dataFlag string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Berth serves %s\n", url)
-	if first == nil {
-		_, err := io.WriteString(w, b.String())
-		return err
+	password := "the one you chose"
+	if f.password != "" {
+		password = f.password + "   (shown only now)"
 	}
-	fmt.Fprintf(&b, "\nThe registry is new. Its administrator:\n  user      %s\n", iam.FirstName)
-	org := first.organization
-	if first.password != "" {
-		fmt.Fprintf(&b, "  password  %s   (shown only now)\n", first.password)
-	} else {
-		fmt.Fprintf(&b, "  password  the one you chose\n")
-	}
-	b.WriteString("\nPush an image:\n")
+	fmt.Fprintf(&b, "This registry is new. Its administrator:\n  user      %s\n  password  %s\n\nPush an image:\n", iam.FirstName, password)
+	org := f.organization
 	if org == "" {
 		org = "demo"
-		fmt.Fprintf(&b, "  berth org create %s%s\n", org, dataFlag(cfg))
+		fmt.Fprintf(&b, "  berth org create %s%s\n", org, dataFlag)
 	}
 	fmt.Fprintf(&b, "  docker login -u %s %s\n", iam.FirstName, host)
 	fmt.Fprintf(&b, "  docker pull alpine\n")
 	fmt.Fprintf(&b, "  docker tag alpine %s/%s/alpine\n", host, org)
-	fmt.Fprintf(&b, "  docker push %s/%s/alpine\n", host, org)
-	if first.organization != "" {
-		fmt.Fprintf(&b, "\nMore organizations:\n  berth org create NAME%s\n", dataFlag(cfg))
+	fmt.Fprintf(&b, "  docker push %s/%s/alpine\n\n", host, org)
+	if f.organization != "" {
+		fmt.Fprintf(&b, "Images belong to organizations. Another one:\n  berth org create NAME%s\n\n", dataFlag)
 	}
-	b.WriteString("\n")
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // dataFlag is what a berth command needs to find this registry.

@@ -114,6 +114,14 @@ func (s *Server) prepare() error {
 // Run starts the process, again after Stop or Kill, and waits until it is
 // ready.
 func (s *Server) Run() error {
+	if err := s.Spawn(); err != nil {
+		return err
+	}
+	return s.waitReady()
+}
+
+// Spawn starts the process and does not wait.
+func (s *Server) Spawn() error {
 	argv := append(append([]string{}, s.options.Under...), s.binary, "serve", "--data", s.Data, "--listen", s.Host)
 	if s.certs != nil {
 		argv = append(argv, "--tls-cert", s.certs.cert, "--tls-key", s.certs.key)
@@ -130,7 +138,7 @@ func (s *Server) Run() error {
 		_ = c.Wait() // how it ended is told by ProcessState
 		close(exited)
 	}(s.exited)
-	return s.waitReady()
+	return nil
 }
 
 // env is the environment of the server and of the command, with nothing of

@@ -1,0 +1,296 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+)
+
+// MaxTagsPerPush bounds the tags that one manifest PUT may set.
+const MaxTagsPerPush = 100
+
+// A push is a manifest that is about to be stored.
+type push struct {
+	*oci.Manifest
+	digest oci.Digest
+	body   []byte
+	tags   []string
+}
+
+// PutManifest stores a manifest and points tags to it: the one in ref and
+// those in tags. Every blob and every child manifest it names must be in the
+// repository; a subject may come later.
+//
+// Errors: ManifestInvalid, DigestInvalid, TagInvalid, Unsupported,
+// ReferenceUnknown (Detail: the digest), Denied, Unauthorized, Full.
+func (r *Registry) PutManifest(ctx context.Context, who iam.Caller, name oci.Name, ref oci.Reference, tags []string, mediaType string, body []byte) (PutResult, error) {
+	if err := r.mayPush(ctx, who, name); err != nil {
+		return PutResult{}, err
+	}
+	p, err := newPush(ref, tags, mediaType, body)
+	if err != nil {
+		return PutResult{}, err
+	}
+	result := PutResult{Digest: p.digest, Tags: p.tags}
+	if p.Subject != nil {
+		result.Subject = p.Subject.Digest
+	}
+	if there, err := r.isThere(ctx, name, p); err != nil || there {
+		return result, err
+	}
+	if err := r.blobs.Free(ctx); err != nil {
+		return PutResult{}, err
+	}
+	_, err = db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
+		rp, err := r.repoForPush(tx, who, name)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, r.put(tx, who, rp, p)
+	})
+	if err != nil {
+		return PutResult{}, err
+	}
+	return result, nil
+}
+
+func newPush(ref oci.Reference, tags []string, mediaType string, body []byte) (push, error) {
+	m, err := oci.ParseManifest(mediaType, body)
+	if err != nil {
+		return push{}, err
+	}
+	a := oci.SHA256
+	if ref.Digest != "" {
+		a = ref.Digest.Algorithm()
+	}
+	p := push{Manifest: m, digest: a.FromBytes(body), body: body}
+	if ref.Digest != "" && ref.Digest != p.digest {
+		return p, fault.New(fault.DigestInvalid, "The manifest's digest is %s, not %s.", p.digest, ref.Digest)
+	}
+	if ref.Tag != "" {
+		p.tags = append(p.tags, ref.Tag)
+	}
+	for _, t := range tags {
+		if _, err := oci.ParseTag(t); err != nil {
+			return p, err
+		}
+		if !slices.Contains(p.tags, t) {
+			p.tags = append(p.tags, t)
+		}
+	}
+	if len(p.tags) > MaxTagsPerPush {
+		return p, fault.New(fault.TagInvalid, "One push sets at most %d tags.", MaxTagsPerPush)
+	}
+	return p, nil
+}
+
+// isThere tells whether the push would change nothing: a pipeline that pushes
+// an unchanged image costs no write.
+func (r *Registry) isThere(ctx context.Context, name oci.Name, p push) (bool, error) {
+	rp, err := r.repo(ctx, name)
+	if err != nil {
+		return false, ignoreNone(err)
+	}
+	refs := []oci.Reference{{Digest: p.digest}}
+	for _, t := range p.tags {
+		refs = append(refs, oci.Reference{Tag: t})
+	}
+	for _, ref := range refs {
+		m, err := r.manifest(ctx, rp.ID, ref)
+		if err != nil {
+			return false, ignoreNone(err)
+		}
+		if m.Digest != p.digest || m.MediaType != p.MediaType {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func ignoreNone(err error) error {
+	if errors.Is(err, db.ErrNone) {
+		return nil
+	}
+	return err
+}
+
+func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) error {
+	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForKeyShare()); err != nil {
+		return err
+	}
+	if err := checkReferences(tx, rp, p); err != nil {
+		return err
+	}
+	foreign, err := lockLinked(tx, rp, p.Optional())
+	if err != nil {
+		return err
+	}
+	id, err := addManifest(tx, rp, p, foreign)
+	if err != nil {
+		return err
+	}
+	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
+		if err := r.setTag(tx, who, rp, t, id, p.digest, "push"); err != nil {
+			return err
+		}
+	}
+	tx.Invalidate(manifestKey{rp.ID, string(p.digest)})
+	if err := touch(tx, rp.ID); err != nil {
+		return err
+	}
+	return r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")
+}
+
+// placeholders returns "$from, …" for n arguments.
+func placeholders(from, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(from + i))
+	}
+	return b.String()
+}
+
+// chunkSize is how many digests one statement names.
+const chunkSize = 100
+
+// checkReferences locks all blobs with their links, and the rows of all child
+// manifests, in the order of their digests, and tells whether they are all
+// there. The collector locks the same rows before it looks for references:
+// whoever comes second sees what the first has done.
+func checkReferences(tx *db.Tx, rp repoRow, p push) error {
+	var children []oci.Digest
+	for _, c := range p.Children {
+		children = append(children, c.Digest)
+	}
+	slices.Sort(children)
+	children = slices.Compact(children)
+	for _, need := range []struct {
+		lock    func(*db.Tx, repoRow, []oci.Digest) ([]oci.Digest, error)
+		digests []oci.Digest
+	}{{lockLinked, p.Blobs()}, {lockManifests, children}} {
+		found, err := need.lock(tx, rp, need.digests)
+		if err != nil {
+			return err
+		}
+		if len(found) == len(need.digests) {
+			continue
+		}
+		for _, d := range need.digests {
+			if !slices.Contains(found, d) {
+				return fault.New(fault.ReferenceUnknown, "The repository %s does not have %s, which the manifest names; push it first.", rp.Path, d).With(d)
+			}
+		}
+	}
+	return nil
+}
+
+// lockLinked locks those of the blobs that the repository links, with their
+// links, and returns them. digests are unique and sorted.
+func lockLinked(tx *db.Tx, rp repoRow, digests []oci.Digest) ([]oci.Digest, error) {
+	return lockAll(tx, rp, `SELECT b.digest FROM blob b JOIN link l ON l.digest = b.digest
+		WHERE l.repository = $1 AND l.deleted IS NULL AND l.digest IN (`, ` ORDER BY b.digest`, digests)
+}
+
+// lockManifests does the same with manifests of the repository.
+func lockManifests(tx *db.Tx, rp repoRow, digests []oci.Digest) ([]oci.Digest, error) {
+	return lockAll(tx, rp, `SELECT digest FROM manifest WHERE repository = $1 AND deleted IS NULL AND digest IN (`, ` ORDER BY digest`, digests)
+}
+
+func lockAll(tx *db.Tx, rp repoRow, query, order string, digests []oci.Digest) ([]oci.Digest, error) {
+	var found []oci.Digest
+	for chunk := range slices.Chunk(digests, chunkSize) {
+		args := []any{rp.ID}
+		for _, d := range chunk {
+			args = append(args, string(d))
+		}
+		some, err := db.All[oci.Digest](tx.Context(), tx, query+placeholders(2, len(chunk))+`)`+order+tx.ForShare(), args...)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	return found, nil
+}
+
+// addManifest stores the manifest, or brings a deleted one back, with what it
+// refers to. All of it may be there already. foreign are the layers that need
+// not be in the repository, and are.
+func addManifest(tx *db.Tx, rp repoRow, p push, foreign []oci.Digest) (int64, error) {
+	var config, subject, annotations string
+	size := int64(0)
+	if p.Config != nil {
+		config, size = string(p.Config.Digest), p.Config.Size
+	}
+	for _, l := range p.Layers {
+		size += l.Size
+	}
+	if p.Subject != nil {
+		subject = string(p.Subject.Digest)
+	}
+	if len(p.Annotations) > 0 {
+		b, err := json.Marshal(p.Annotations)
+		if err != nil {
+			return 0, err
+		}
+		annotations = string(b)
+	}
+	type madeRow struct{ ID, Created int64 }
+	made, err := db.One[madeRow](tx.Context(), tx, `INSERT INTO manifest
+			(repository, digest, media_type, artifact_type, config, subject, annotations, size, content_size, created)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (repository, digest) DO UPDATE SET deleted = NULL, media_type = excluded.media_type RETURNING id, created`,
+		rp.ID, string(p.digest), p.MediaType, p.ArtifactType, config, subject, annotations, len(p.body), size, tx.Micros())
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.Exec(`INSERT INTO manifest_body (manifest, data) VALUES ($1, $2) ON CONFLICT (manifest) DO NOTHING`, made.ID, p.body); err != nil {
+		return 0, err
+	}
+	return made.ID, addRefs(tx, rp.ID, made.ID, p, foreign)
+}
+
+func addRefs(tx *db.Tx, repo, manifest int64, p push, foreign []oci.Digest) error {
+	type ref struct {
+		child oci.Digest
+		kind  string
+	}
+	var refs []ref
+	for _, d := range slices.Concat(p.Blobs(), foreign) {
+		refs = append(refs, ref{d, "b"})
+	}
+	for _, c := range p.Children {
+		if x := (ref{c.Digest, "m"}); !slices.Contains(refs, x) {
+			refs = append(refs, x)
+		}
+	}
+	if p.Subject != nil {
+		refs = append(refs, ref{p.Subject.Digest, "s"})
+	}
+	for chunk := range slices.Chunk(refs, chunkSize) {
+		args := []any{repo, manifest}
+		var values strings.Builder
+		for i, x := range chunk {
+			if i > 0 {
+				values.WriteString(", ")
+			}
+			values.WriteString(`($1, $2, $` + strconv.Itoa(3+2*i) + `, $` + strconv.Itoa(4+2*i) + `)`)
+			args = append(args, string(x.child), x.kind)
+		}
+		if _, err := tx.Exec(`INSERT INTO ref (repository, manifest, child, kind) VALUES `+values.String()+` ON CONFLICT DO NOTHING`, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
