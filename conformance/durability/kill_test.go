@@ -86,7 +86,7 @@ func killed(t *testing.T, o berthtest.Options, times int) {
 		if err := m.look(t.Context(), m.client, m.rng, 100); err != nil {
 			t.Fatalf("after kill %d: %v", i, err)
 		}
-		if err := m.resume(t.Context(), m.client); err != nil {
+		if err := m.resume(t.Context(), m.client, false); err != nil {
 			t.Fatalf("after kill %d: %v", i, err)
 		}
 	}

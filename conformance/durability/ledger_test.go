@@ -167,8 +167,10 @@ func (l *ledger) settle(ctx context.Context, c *wire.Client, path string, loose 
 }
 
 // resume goes on with the uploads that were open: the acknowledged bytes must
-// be there, and the rest completes the blob.
-func (l *ledger) resume(ctx context.Context, c *wire.Client) error {
+// be there, and the rest completes the blob. Lossy says that an upload may be
+// gone, since the bytes of a PATCH are not synced; what is left of one must
+// still be right.
+func (l *ledger) resume(ctx context.Context, c *wire.Client, lossy bool) error {
 	l.mu.Lock()
 	open := l.open
 	l.open = nil
@@ -178,8 +180,8 @@ func (l *ledger) resume(ctx context.Context, c *wire.Client) error {
 		if err != nil {
 			return err
 		}
-		if resp.Status == http.StatusNotFound && l.collecting {
-			continue // its time was over
+		if resp.Status == http.StatusNotFound && (lossy || l.collecting) {
+			continue
 		}
 		var last int
 		if _, err := fmt.Sscanf(resp.Header.Get("Range"), "0-%d", &last); err != nil || resp.Status != http.StatusNoContent {
@@ -188,7 +190,11 @@ func (l *ledger) resume(ctx context.Context, c *wire.Client) error {
 		if last+1 < u.acknowledged {
 			return fmt.Errorf("%d bytes of an upload are there, %d were acknowledged", last+1, u.acknowledged)
 		}
-		if err := l.finish(ctx, c, u, last+1); err != nil {
+		err = l.finish(ctx, c, u, last+1)
+		if gone := (wire.StatusError{}); lossy && errors.As(err, &gone) && gone.Status == http.StatusNotFound {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

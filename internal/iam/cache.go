@@ -67,12 +67,6 @@ func (c *cache[K, V]) drop(k K) {
 	delete(c.old, k)
 }
 
-func (c *cache[K, V]) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.young, c.old = make(map[K]V), nil
-}
-
 // len counts the entries.
 func (c *cache[K, V]) len() int {
 	c.mu.RLock()

@@ -114,11 +114,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) serve(c *call) error {
+	if c.rt.writes {
+		// The audit names the request, of what was done and of what was refused.
+		c.r = c.r.WithContext(iam.WithRequest(c.r.Context(), web.Of(c.w).RequestID()))
+	}
 	if err := a.authorize(c); err != nil {
 		return err
-	}
-	if c.rt.writes {
-		c.r = c.r.WithContext(iam.WithRequest(c.r.Context(), web.Of(c.w).RequestID()))
 	}
 	return c.rt.handle(a, c)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/web"
 )
 
@@ -74,5 +75,18 @@ func TestFail(t *testing.T) {
 				t.Errorf("%v: %s is %q", tt.err, k, got)
 			}
 		}
+	}
+}
+
+func TestEveryKindHasARoute(t *testing.T) {
+	api := New(nil, nil, Options{})
+	for k := oci.Ping; k <= oci.UploadCancel; k++ {
+		rt := api.routes[k]
+		if rt.route == nil || rt.kind != k || rt.handle == nil || rt.metrics.Name() != "oci_"+k.String() {
+			t.Errorf("%s has no route of its own", k)
+		}
+	}
+	if len(routes) != kinds-1 {
+		t.Errorf("%d routes for %d kinds", len(routes), kinds-1)
 	}
 }

@@ -93,8 +93,12 @@ func (r *Registry) StatBlob(ctx context.Context, who iam.Caller, name oci.Name, 
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	if l.Due != nil && r.needsHold(*l.Queued, *l.Due) && r.iam.Check(ctx, who, iam.Push, resource(&rp)) == nil {
-		if err := r.hold(ctx, rp, d); err != nil {
+	if l.Due != nil && r.needsHold(*l.Queued, *l.Due) {
+		pusher, err := r.iam.May(ctx, who, iam.Push, resource(&rp))
+		if err == nil && pusher {
+			err = r.hold(ctx, rp, d)
+		}
+		if err != nil {
 			return oci.Descriptor{}, err
 		}
 	}

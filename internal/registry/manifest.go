@@ -86,4 +86,3 @@ func (r *Registry) readManifest(ctx context.Context, query string, repo int64, a
 	}
 	return &Manifest{Digest: oci.Digest(m.Digest), MediaType: m.MediaType, Size: m.Size, Body: m.Body}, 256 + len(m.Body), nil
 }
-

@@ -156,8 +156,6 @@ func (w *world) json(v any) []byte {
 
 func tagRef(s string) oci.Reference        { return oci.Reference{Tag: s} }
 func digestRef(d oci.Digest) oci.Reference { return oci.Reference{Digest: d} }
-func (w *world) path(s string) oci.Name    { return oci.Name(s) }
-func (w *world) storedKeys() int           { return int(w.fsck().Keys) }
 func (w *world) push(name oci.Name, tag string, body []byte) oci.Digest {
 	w.t.Helper()
 	r, err := w.PutManifest(w.ctx, w.admin, name, tagRef(tag), nil, imageType, body)

@@ -135,6 +135,9 @@ func TestDownloadThatStands(t *testing.T) {
 func receive(seen chan<- error) http.Handler {
 	return handle(func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
+		if failed := Of(w).BodyFailed(); fault.CodeOf(failed) != fault.CodeOf(err) {
+			err = errors.Join(errors.New("the body failed otherwise"), failed)
+		}
 		if err == nil {
 			select {
 			case <-r.Context().Done():

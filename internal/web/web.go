@@ -2,8 +2,8 @@
 // handler with request ids, panic recovery, access log, metrics and progress
 // deadlines; the address a client reached us by; bounded bodies and JSON.
 //
-// It knows no route and no error format: a surface registers its routes with
-// Metrics and renders its own errors.
+// It knows no route: a surface registers its routes with Metrics and renders
+// its own errors.
 package web
 
 import (
@@ -81,7 +81,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.finish(res)
 	if s.inFlight.Add(1) > int64(s.o.MaxInFlight) {
 		w.Header()["Retry-After"] = retrySoon
-		http.Error(res, "too many requests at once", http.StatusServiceUnavailable)
+		plainAnswer(res, http.StatusServiceUnavailable, "UNAVAILABLE", "Too many requests are being served; try again.")
 		return
 	}
 	s.handler(r.URL.Path).ServeHTTP(res, res.r)
@@ -100,12 +100,22 @@ func (s *Server) handler(path string) http.Handler {
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
-	http.Error(w, "404 page not found", http.StatusNotFound)
+	plainAnswer(w, http.StatusNotFound, "NOT_FOUND", "Nothing is served at this address.")
 }
 
-// plainError answers where no surface is responsible.
+// plainError answers a panic where no surface is responsible.
 func plainError(w http.ResponseWriter, _ *http.Request, _ error) {
-	http.Error(w, "internal error", http.StatusInternalServerError)
+	plainAnswer(w, http.StatusInternalServerError, "UNKNOWN", "Something went wrong inside the server.")
+}
+
+// plainAnswer is an error where no surface is responsible, in the form that
+// registry clients read.
+func plainAnswer(w http.ResponseWriter, status int, code, message string) {
+	type problem struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	WriteJSON(w, status, map[string][]problem{"errors": {{code, message}}})
 }
 
 // errPanic is the error a surface renders after one of its handlers panicked.

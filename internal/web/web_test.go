@@ -64,8 +64,8 @@ func TestMounts(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", path, rec.Code, rec.Body, want)
 		}
 	}
-	if rec := do(New(Options{}, Mount{"/v2", say("")}), "GET", "/v2/", nil); rec.Code != 404 {
-		t.Errorf("a path that nobody has: %d", rec.Code)
+	if rec := do(New(Options{}, Mount{"/v2", say("")}), "GET", "/v2/", nil); rec.Code != 404 || !strings.HasPrefix(rec.Body.String(), `{"errors":[{"code":"NOT_FOUND"`) {
+		t.Errorf("a path that nobody has: %d %s", rec.Code, rec.Body)
 	}
 }
 
@@ -240,7 +240,7 @@ func TestTooManyInFlight(t *testing.T) {
 		do(s, "GET", "/", nil)
 	}()
 	<-entered
-	if rec := do(s, "GET", "/", nil); rec.Code != 503 || rec.Header().Get("Retry-After") == "" {
+	if rec := do(s, "GET", "/", nil); rec.Code != 503 || rec.Header().Get("Retry-After") == "" || !strings.Contains(rec.Body.String(), `"UNAVAILABLE"`) {
 		t.Errorf("one request too many: %d %v", rec.Code, rec.Header())
 	}
 	close(leave)
@@ -334,7 +334,7 @@ func TestNilResponse(t *testing.T) {
 	res := Of(httptest.NewRecorder())
 	res.Serve(nil)
 	res.Failed(context.Canceled)
-	if res.RequestID() != "" {
-		t.Error("an id from nowhere")
+	if res.RequestID() != "" || res.BodyFailed() != nil {
+		t.Error("an id or a fault from nowhere")
 	}
 }

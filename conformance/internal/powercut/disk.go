@@ -20,27 +20,40 @@ func Blank() Disk {
 	return Disk{root: &entry{mode: syscall.S_IFDIR | 0o755, children: map[string]*entry{}}}
 }
 
-// restore makes an inode whose two states are both the entry's.
-func (f *FS) restore(e *entry) *inode {
+// restore makes an inode whose two states are both the entry's. An entry with
+// several names becomes one inode, which done keeps.
+func (f *FS) restore(e *entry, done map[*entry]*inode) *inode {
+	if i := done[e]; i != nil {
+		i.links++
+		return i
+	}
 	i := f.inode(e.mode)
+	done[e] = i
 	i.now = append([]byte(nil), e.data...)
 	i.disk = append([]byte(nil), e.data...)
 	for name, child := range e.children {
-		i.entries[name] = f.restore(child)
+		i.entries[name] = f.restore(child, done)
 	}
 	i.settled = maps.Clone(i.entries)
 	return i
 }
 
-// survivor is what a cut leaves of an inode whose entry is on the disk.
-func (i *inode) survivor(rng *rand.Rand) *entry {
-	if !i.isDir() {
-		return &entry{mode: i.mode, data: i.remains(rng)}
+// survivor is what a cut leaves of an inode whose entry is on the disk. The
+// same inode under another name, which done knows, is the same survivor.
+func (i *inode) survivor(rng *rand.Rand, done map[*inode]*entry) *entry {
+	if e := done[i]; e != nil {
+		return e
 	}
-	e := &entry{mode: i.mode, children: map[string]*entry{}}
+	e := &entry{mode: i.mode}
+	done[i] = e
+	if !i.isDir() {
+		e.data = i.remains(rng)
+		return e
+	}
+	e.children = map[string]*entry{}
 	for name, child := range i.settled {
 		if i.entries[name] == child || rng == nil || rng.IntN(2) == 0 {
-			e.children[name] = child.survivor(rng)
+			e.children[name] = child.survivor(rng, done)
 		}
 	}
 	if rng == nil {
@@ -48,7 +61,7 @@ func (i *inode) survivor(rng *rand.Rand) *entry {
 	}
 	for name, child := range i.entries {
 		if i.settled[name] != child && rng.IntN(2) == 0 {
-			e.children[name] = child.survivor(rng)
+			e.children[name] = child.survivor(rng, done)
 		}
 	}
 	return e

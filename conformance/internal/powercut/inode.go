@@ -14,6 +14,7 @@ const pageSize = 4096
 type inode struct {
 	number  uint64
 	mode    uint32
+	links   uint32
 	changed time.Time
 
 	// A file: its bytes, those on the disk, and the pages that differ.
@@ -27,7 +28,7 @@ type inode struct {
 func (f *FS) inode(mode uint32) *inode {
 	f.last++
 	return &inode{
-		number: f.last, mode: mode, changed: time.Now(), dirty: map[int]struct{}{},
+		number: f.last, mode: mode, links: 1, changed: time.Now(), dirty: map[int]struct{}{},
 		entries: map[string]*inode{}, settled: map[string]*inode{},
 	}
 }
@@ -75,7 +76,7 @@ func (i *inode) attr(out *fuse.Attr) {
 	out.Size = uint64(len(i.now))
 	out.Blocks = (out.Size + 511) / 512
 	out.Blksize = pageSize
-	out.Nlink = 1
+	out.Nlink = i.links
 	out.SetTimes(&i.changed, &i.changed, &i.changed)
 }
 

@@ -22,6 +22,7 @@ var (
 	_ fs.NodeMkdirer   = (*node)(nil)
 	_ fs.NodeMknoder   = (*node)(nil)
 	_ fs.NodeCreater   = (*node)(nil)
+	_ fs.NodeLinker    = (*node)(nil)
 	_ fs.NodeUnlinker  = (*node)(nil)
 	_ fs.NodeRmdirer   = (*node)(nil)
 	_ fs.NodeRenamer   = (*node)(nil)
@@ -51,7 +52,7 @@ func (n *node) show(ctx context.Context, i *inode, out *fuse.EntryOut) *fs.Inode
 	return n.NewInode(ctx, &node{fsys: n.fsys, i: i}, fs.StableAttr{Mode: i.mode, Ino: i.number})
 }
 
-// add makes a new entry.
+// add makes a new inode with an entry.
 func (n *node) add(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	var made *fs.Inode
 	errno := n.powered(func() syscall.Errno {
@@ -103,12 +104,32 @@ func (n *node) Create(ctx context.Context, name string, _, mode uint32, out *fus
 	return made, nil, fuse.FOPEN_KEEP_CACHE, errno
 }
 
+func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	var linked *fs.Inode
+	errno := n.powered(func() syscall.Errno {
+		to, ok := target.(*node)
+		switch {
+		case !ok:
+			return syscall.EINVAL
+		case n.i.entries[name] != nil:
+			return syscall.EEXIST
+		}
+		n.i.entries[name] = to.i
+		to.i.links++
+		linked = n.show(ctx, to.i, out)
+		return fs.OK
+	})
+	return linked, errno
+}
+
 func (n *node) Unlink(_ context.Context, name string) syscall.Errno {
 	return n.powered(func() syscall.Errno {
-		if n.i.entries[name] == nil {
+		i := n.i.entries[name]
+		if i == nil {
 			return syscall.ENOENT
 		}
 		delete(n.i.entries, name)
+		i.links--
 		return fs.OK
 	})
 }
@@ -136,6 +157,9 @@ func (n *node) Rename(_ context.Context, name string, parent fs.InodeEmbedder, n
 		i := n.i.entries[name]
 		if i == nil {
 			return syscall.ENOENT
+		}
+		if over := to.i.entries[newName]; over != nil && over != i {
+			over.links--
 		}
 		delete(n.i.entries, name)
 		to.i.entries[newName] = i

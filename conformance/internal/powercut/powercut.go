@@ -41,7 +41,7 @@ func Mount(dir string, d Disk) (*FS, error) {
 	if d.root == nil {
 		d = Blank()
 	}
-	f.root = f.restore(d.root)
+	f.root = f.restore(d.root, map[*entry]*inode{})
 	forever := time.Hour // nothing changes behind the kernel's back
 	server, err := fs.Mount(dir, &node{fsys: f, i: f.root}, &fs.Options{
 		EntryTimeout: &forever,
@@ -68,7 +68,7 @@ func (f *FS) Cut(rng *rand.Rand) Disk {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dead = true
-	return Disk{root: f.root.survivor(rng)}
+	return Disk{root: f.root.survivor(rng, map[*inode]*entry{})}
 }
 
 // Syncs returns the counts so far.

@@ -64,6 +64,8 @@ func TestCutKeepsOnlyWhatWasSynced(t *testing.T) {
 		"truncated after the sync":  {`echo 1 >a; sync a .; : >a`, `a=1`},
 		"rename not synced":         {`echo 1 >a; sync a .; mv a b`, `a=1`},
 		"rename synced":             {`echo 1 >a; sync a .; mv a b; sync .`, `b=1`},
+		"link not synced":           {`echo 1 >a; sync a .; ln a b`, `a=1`},
+		"link synced, and one gone": {`echo 1 >a; ln a b; sync a .; rm a; sync .`, `b=1`},
 		"remove not synced":         {`echo 1 >a; sync a .; rm a`, `a=1`},
 		"remove synced":             {`echo 1 >a; sync a .; rm a; sync .`, ``},
 		"directory not synced":      {`mkdir d; echo 1 >d/a; sync d/a d`, ``},
