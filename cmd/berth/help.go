@@ -82,7 +82,7 @@ func list(want func(command) bool) string {
 			fmt.Fprintf(w, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.short)
 		}
 	}
-	w.Flush()
+	_ = w.Flush() // into memory
 	return b.String()
 }
 
@@ -109,7 +109,7 @@ func (c *call) commandHelp(cmd command) string {
 		}
 		fmt.Fprintf(w, "  --%s\t%s\n", strings.TrimSpace(f.Name+" "+strings.ToUpper(value)), usage)
 	})
-	w.Flush()
+	_ = w.Flush() // into memory
 	return b.String()
 }
 

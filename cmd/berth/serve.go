@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -40,7 +41,7 @@ func serve(c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	return result{}, server.Run(c.ctx, cfg, server.Outlets{Version: versionText(), Out: c.out, Log: c.err})
+	return result{}, server.Run(c.ctx, cfg, server.Outlets{Version: versionText(), Program: os.Args[0], Out: c.out, Log: c.err})
 }
 
 func otherCommands() []command {

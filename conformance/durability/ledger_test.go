@@ -19,7 +19,7 @@ import (
 // A ledger notes what the registry said is so. What was asked and not answered
 // may be so or not; the next look decides.
 type ledger struct {
-	collecting bool // a blob that no manifest needs may be gone at any time
+	collecting bool // what has no tag may be gone at any time
 
 	mu      sync.Mutex
 	entries map[string]*entry   // by path
@@ -109,35 +109,49 @@ func (l *ledger) keep(u upload) {
 func (l *ledger) look(ctx context.Context, c *wire.Client, rng *rand.Rand, sample int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var manifests, blobs, rest []string
+	var moved, paths, rest []string
 	for path := range l.entries {
-		if sample >= 0 && !l.fresh[path] {
+		switch {
+		case sample >= 0 && !l.fresh[path]:
 			rest = append(rest, path)
-		} else if strings.Contains(path, "/manifests/") {
-			manifests = append(manifests, path)
-		} else {
-			blobs = append(blobs, path)
+		case isTag(path):
+			moved = append(moved, path)
+		default:
+			paths = append(paths, path)
 		}
 	}
 	rng.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
 	var problems []error
-	for _, path := range manifests {
+	for _, path := range moved {
 		problems = append(problems, l.settle(ctx, c, path, false))
 	}
-	needed := map[string]bool{} // known only now
-	for path, blobs := range l.needs {
-		if e := l.entries[path]; e != nil && e.known != "" {
-			for _, b := range blobs {
-				needed[b] = true
-			}
-		}
-	}
-	for _, path := range slices.Concat(blobs, rest[:min(max(sample, 0), len(rest))]) {
-		loose := l.collecting && strings.Contains(path, "/blobs/") && !needed[path]
-		problems = append(problems, l.settle(ctx, c, path, loose))
+	needed := l.needed()
+	for _, path := range slices.Concat(paths, rest[:min(max(sample, 0), len(rest))]) {
+		problems = append(problems, l.settle(ctx, c, path, l.collecting && !isTag(path) && !needed[path]))
 	}
 	clear(l.fresh)
 	return errors.Join(problems...)
+}
+
+// isTag says that a path is that of a manifest by tag.
+func isTag(path string) bool { return !strings.Contains(path, "sha256:") }
+
+// needed are the paths that no collector may touch: the manifests that have a
+// tag, and their blobs.
+func (l *ledger) needed() map[string]bool {
+	needed := map[string]bool{}
+	for path, e := range l.entries {
+		if !isTag(path) || e.known == "" {
+			continue
+		}
+		repo, _, _ := strings.Cut(strings.TrimPrefix(path, "/v2/"), "/manifests/")
+		manifest := wire.Manifest(repo, e.known.String())
+		needed[manifest] = true
+		for _, b := range l.needs[manifest] {
+			needed[b] = true
+		}
+	}
+	return needed
 }
 
 // settle looks at one path and takes what is there for known. A loose one may

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 
 	"berth.dev/berth/conformance/internal/images"
@@ -85,8 +86,10 @@ func (w *worker) step(ctx context.Context) error {
 
 // any picks a manifest that is there, nil if none turns up.
 func (w *worker) any() *images.Manifest {
-	for range min(len(w.made), 5) {
-		if m := w.made[w.rng.IntN(len(w.made))]; w.known(wire.Manifest(w.repo, m.Digest.String())) != "" {
+	for range min(len(w.made), 10) {
+		m := w.made[w.rng.IntN(len(w.made))]
+		tagged := slices.ContainsFunc(tags, func(tag string) bool { return w.known(wire.Manifest(w.repo, tag)) == m.Digest })
+		if tagged || !w.collecting && w.known(wire.Manifest(w.repo, m.Digest.String())) != "" {
 			return m
 		}
 	}

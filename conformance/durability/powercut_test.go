@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
+//	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -20,7 +20,7 @@ func TestPowerCut(t *testing.T) {
 	t.Run("keeping", func(t *testing.T) { powerless(t, 12, false) })
 	t.Run("collecting", func(t *testing.T) {
 		powerless(t, 12, true,
-			"--uploads-life", "2s", "--collection-grace", "2s", "--collection-undelete", "0s", "--collection-sweep", "100ms")
+			"--uploads-life", "2s", "--collection-grace", "2s", "--collection-undelete", "1s", "--collection-sweep", "100ms")
 	})
 }
 
@@ -43,7 +43,7 @@ func powerless(t *testing.T, cuts int, collecting bool, settings ...string) {
 			t.Error(err)
 		}
 	}()
-	s := berthtest.Start(t, berthtest.Options{Data: filepath.Join(dir, "data"), Settings: settings})
+	s := berthtest.Start(t, berthtest.Options{Data: dir, Settings: settings})
 	defer func() { _ = s.Kill() }() // lets go of the disk
 	m := newMachine(t, s, collecting)
 

@@ -57,7 +57,7 @@ func (c *conn) query(ctx context.Context, text string, args []any, each func(*ro
 	}
 	c.row.values = c.row.values[:n]
 	for {
-		if err := rows.Next(c.row.values); err == io.EOF {
+		if err := rows.Next(c.row.values); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return failed(err, text)

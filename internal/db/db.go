@@ -88,7 +88,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 		d.engine = Postgres
 		d.backend, err = openPostgres(ctx, d, url, o)
 	default: // the text is not repeated: it may hold a password
-		return nil, errors.New("db: the database must be sqlite:PATH or postgres://...")
+		return nil, errors.New("db: the database must be sqlite:PATH or a postgres:// address")
 	}
 	if err != nil {
 		return nil, err

@@ -163,10 +163,10 @@ func (w *writer) begin() error {
 	}
 	if _, err := w.conn.exec(context.Background(), "BEGIN IMMEDIATE"); err != nil {
 		w.abandon(err)
-		if f := sqliteFault(err); f != err {
-			return f
+		if ownError(err) {
+			return unavailable(err)
 		}
-		return unavailable(err)
+		return sqliteFault(err)
 	}
 	return nil
 }
@@ -195,10 +195,10 @@ func (w *writer) commit(members []*member) {
 	d := w.s.d
 	if _, err := w.conn.exec(context.Background(), "COMMIT"); err != nil {
 		w.abandon(err)
-		if f := sqliteFault(err); f != err {
-			err = f
-		} else {
+		if ownError(err) {
 			err = unavailable(err)
+		} else {
+			err = sqliteFault(err)
 		}
 		for _, m := range members {
 			w.answer(m, err)

@@ -138,7 +138,8 @@ func TestVerifiedLogins(t *testing.T) {
 		}
 	}
 	// The same letters parted elsewhere are another credential.
-	if w.prints.of("ab", "c") == w.prints.of("a", "bc") || w.prints.of("ab", "c") != w.prints.of("ab", "c") {
+	one, again := w.prints.of("ab", "c"), w.prints.of("ab", "c")
+	if one == w.prints.of("a", "bc") || one != again {
 		t.Error("fingerprints do not tell credentials apart")
 	}
 	if w.prints.of("a", "b") == newFingerprints().of("a", "b") {

@@ -4,77 +4,28 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
-
-	"berth.dev/berth/internal/blob"
-	"berth.dev/berth/internal/blob/fsblob"
-	"berth.dev/berth/internal/db"
-	"berth.dev/berth/internal/db/dbtest"
-	"berth.dev/berth/internal/iam"
-	"berth.dev/berth/internal/ociapi"
-	"berth.dev/berth/internal/registry"
-	"berth.dev/berth/internal/web"
 )
 
-// benched is a whole server with one image, acme/app:v1, and a token to pull it.
+// benched is a whole server with one image, acme/app:v1.
 type benched struct {
-	handler  http.Handler
-	server   *http.Server
-	token    string
+	*world
+	token    string // to pull it
 	manifest []byte
 }
 
 func newBenched(b *testing.B) *benched {
 	b.Helper()
-	must := func(err error) {
-		b.Helper()
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	ctx := b.Context()
-	database := dbtest.Open(b, func(o *db.Options) { o.Twice = false })
-	authority, err := iam.New(ctx, database, iam.Options{Master: bytes.Repeat([]byte{7}, 32), Argon: iam.Argon{Memory: 64, Passes: 1}})
-	must(err)
-	b.Cleanup(func() { must(authority.Close()) })
-	blobs, err := fsblob.Open(filepath.Join(b.TempDir(), "blobs"), fsblob.Options{})
-	must(err)
-	b.Cleanup(func() { must(blobs.Close()) })
-	reg := registry.New(database, authority, blob.New(blobs, blob.Options{}), registry.Options{})
-	_, _, err = authority.Bootstrap(ctx, "admin-password")
-	must(err)
-	admin, err := authority.Password(ctx, "admin", "admin-password", "")
-	must(err)
-	_, err = reg.CreateOrg(ctx, admin, "acme")
-	must(err)
-
-	api := ociapi.New(reg, authority, ociapi.Options{})
-	s := web.New(web.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}, web.Mount{Path: "/v2/", Handler: api})
-	x := &benched{handler: s, server: s.HTTP(), manifest: bytes.Replace(image(`,"annotations":{"x":"PAD"}`), []byte("PAD"), bytes.Repeat([]byte("x"), 1700), 1)}
-	put := func(method, path string, body []byte) {
-		r := httptest.NewRequest(method, path, bytes.NewReader(body))
-		r.SetBasicAuth("admin", "admin-password")
-		r.Header.Set("Content-Type", imageType)
-		rec := httptest.NewRecorder()
-		x.handler.ServeHTTP(rec, r)
-		if rec.Code != 201 {
-			b.Fatal(rec.Code, rec.Body)
-		}
-	}
-	put("POST", "/v2/acme/app/blobs/uploads/?digest="+emptyConfig, []byte("{}"))
-	put("PUT", "/v2/acme/app/manifests/v1", x.manifest)
-	t, err := authority.Issue(ctx, admin, []iam.Access{{Type: "repository", Name: "acme/app", Actions: []string{"pull"}}})
-	must(err)
-	x.token = "Bearer " + t.Value
-	return x
+	w := open(b, options{})
+	w.pushBlob("acme/app", []byte("{}"))
+	m := bytes.Replace(image(`,"annotations":{"x":"PAD"}`), []byte("PAD"), bytes.Repeat([]byte("x"), 1700), 1)
+	w.pushManifest("acme/app", "v1", imageType, m)
+	return &benched{w, w.token("reader", "repository:acme/app:pull"), m}
 }
 
 // bare answers with the same bytes and the headers a client needs.
@@ -102,7 +53,7 @@ func BenchmarkHandler(b *testing.B) {
 	r := httptest.NewRequest("GET", "/v2/acme/app/manifests/v1", nil)
 	r.Header.Set("Authorization", x.token)
 	r.Body = http.NoBody
-	for name, h := range map[string]http.Handler{"berth": x.handler, "bare": bare(x.manifest)} {
+	for name, h := range map[string]http.Handler{"berth": x.srv.Handler, "bare": bare(x.manifest)} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			w := &nothing{http.Header{}}
@@ -122,7 +73,7 @@ func BenchmarkManifest(b *testing.B) {
 			for _, s := range []struct {
 				name string
 				srv  *http.Server
-			}{{"bare", &http.Server{Handler: bare(x.manifest)}}, {"berth", x.server}} {
+			}{{"bare", &http.Server{Handler: bare(x.manifest)}}, {"berth", x.srv}} {
 				b.Run(fmt.Sprintf("%s/c=%d/%s", method, clients, s.name), func(b *testing.B) {
 					benchRequests(b, s.srv, clients, method, x.token)
 				})

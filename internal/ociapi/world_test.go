@@ -32,12 +32,12 @@ import (
 // users may do what their names say: reader 1, writer 3, manager 7, nobody
 // nothing; admin is the account's administrator. Passwords are "<name>-password".
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	reg   *registry.Registry
 	iam   *iam.Authority
 	blobs *fsblob.Driver
 	dir   string // of blobs
-	api   *ociapi.API
+	srv   *http.Server
 	host  string       // host:port
 	later atomic.Int64 // how far the clock is ahead
 }
@@ -49,7 +49,7 @@ type options struct {
 	around   func(http.Handler) http.Handler
 }
 
-func open(t *testing.T, o options) *world {
+func open(t testing.TB, o options) *world {
 	t.Helper()
 	w := &world{t: t}
 	now := func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
@@ -66,12 +66,13 @@ func open(t *testing.T, o options) *world {
 	t.Cleanup(w.fsck)
 	w.people()
 
-	w.api = ociapi.New(w.reg, w.iam, ociapi.Options{Origin: o.origin, Now: now})
-	s := web.New(web.Options{Origin: o.origin, Progress: o.progress, Log: slog.New(slog.DiscardHandler)},
-		web.Mount{Path: "/v2", Handler: w.api}, web.Mount{Path: "/v2/", Handler: w.api}, web.Mount{Path: ociapi.TokenPath, Handler: w.api.TokenHandler()})
-	srv := s.HTTP()
+	api := ociapi.New(w.reg, w.iam, ociapi.Options{Origin: o.origin, Now: now})
+	log := slog.New(slog.NewTextHandler(io.Discard, nil)) // at info, as in production
+	s := web.New(web.Options{Origin: o.origin, Progress: o.progress, Log: log},
+		web.Mount{Path: "/v2", Handler: api}, web.Mount{Path: "/v2/", Handler: api}, web.Mount{Path: ociapi.TokenPath, Handler: api.TokenHandler()})
+	w.srv = s.HTTP()
 	if o.around != nil {
-		srv.Handler = o.around(s)
+		w.srv.Handler = o.around(s)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	w.must(err)
@@ -79,10 +80,10 @@ func open(t *testing.T, o options) *world {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = srv.Serve(l)
+		_ = w.srv.Serve(l)
 	}()
 	t.Cleanup(func() {
-		_ = srv.Close()
+		_ = w.srv.Close()
 		<-done
 	})
 	return w

@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,64 @@ func TestCommandWaitsForTheLock(t *testing.T) {
 	}
 	if err := <-opened; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestServerWaitsForACommand(t *testing.T) {
+	cfg := onFile(t)
+	command := local(t, &cfg, true)
+	ctx, stop := context.WithCancel(t.Context())
+	started := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg, Outlets{Out: signal(started), Log: io.Discard}) }()
+	select {
+	case <-started:
+		t.Error("the server works beside a command")
+	case err := <-ended:
+		t.Fatalf("the server does not wait: %v", err)
+	case <-time.After(3 * nextTry):
+	}
+	if err := command.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// signal is closed by the first write.
+type signal chan struct{}
+
+func (s signal) Write(p []byte) (int, error) {
+	close(s)
+	return len(p), nil
+}
+
+func TestNobodyReadsTheWelcome(t *testing.T) {
+	cfg := onFile(t)
+	out, err := os.Open(os.DevNull) // for reading alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	var log buffer
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg, Outlets{Out: out, Log: &log}) }()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), "msg=serving"); {
+		if time.Now().After(deadline) {
+			t.Fatalf("the server does not come up\n%s", &log)
+		}
+		runtime.Gosched()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "berth user passwd") {
+		t.Errorf("no hint in\n%s", &log)
 	}
 }
 

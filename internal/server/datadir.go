@@ -25,11 +25,27 @@ type lock struct{ file *os.File }
 // errLocked is what lockData wraps when another process has the directory.
 var errLocked = errors.New("in use")
 
-// makeData makes the data directory, for the owner alone. One that is there
-// already keeps its mode.
+// makeData makes the data directory, durably and for the owner alone. One that
+// is there already keeps its mode.
 func makeData(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	var parents []string // of what is about to be made
+	for missing := dir; ; missing = filepath.Dir(missing) {
+		if there, err := exists(missing); err != nil || there {
+			break // MkdirAll says it better
+		}
+		parents = append(parents, filepath.Dir(missing))
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
+	}
+	for _, p := range parents {
+		if err := syncDir(p); err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func unknownOp(name string) error {
 // told without its code, everything else as it is.
 func Explain(err error) string {
 	var f *fault.Error
-	if errors.As(err, &f) && err == error(f) && f.Code != fault.Internal && f.Err == nil {
+	if errors.As(err, &f) && errors.Is(f, err) && f.Code != fault.Internal && f.Err == nil {
 		return f.Msg
 	}
 	return err.Error()

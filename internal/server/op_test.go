@@ -239,7 +239,7 @@ func TestWelcome(t *testing.T) {
 	cfg := Default()
 	cfg.Data = "/var/lib/my berth"
 	var b strings.Builder
-	if err := welcome(&b, &cfg, addr, &firstStart{password: "made-up", organization: "admin"}); err != nil {
+	if err := welcome(Outlets{Out: &b}, &cfg, addr, &firstStart{password: "made-up", organization: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"http://localhost:5000\n", "made-up", "docker login -u admin localhost:5000\n", "docker push localhost:5000/admin/alpine\n", "--data '/var/lib/my berth'\n"} {
@@ -249,15 +249,16 @@ func TestWelcome(t *testing.T) {
 	}
 	b.Reset()
 	cfg = Default()
+	cfg.Data = "./data"
 	cfg.ExternalURL = "https://registry.example.com/"
-	if err := welcome(&b, &cfg, addr, &firstStart{}); err != nil {
+	if err := welcome(Outlets{Out: &b}, &cfg, addr, &firstStart{}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "berth org create demo\n") || !strings.Contains(b.String(), "docker tag alpine registry.example.com/demo/alpine\n") {
 		t.Errorf("\n%s", &b)
 	}
 	b.Reset()
-	if err := welcome(&b, &cfg, addr, nil); err != nil || b.String() != "Berth serves https://registry.example.com\n" {
+	if err := welcome(Outlets{Out: &b}, &cfg, addr, nil); err != nil || b.String() != "Berth serves https://registry.example.com\n" {
 		t.Errorf("%q, %v", &b, err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 // Outlets are where a server speaks.
 type Outlets struct {
 	Version string
+	Program string    // how the command was called, for lines to paste; empty: berth
 	Out     io.Writer // plain text for who started it
 	Log     io.Writer
 }
@@ -65,7 +66,7 @@ func Run(ctx context.Context, cfg Config, o Outlets) (err error) {
 	if err != nil {
 		return err
 	}
-	stopSocket, err := open(ctx, &cfg, c, o.Out, public.Addr(), log)
+	stopSocket, err := open(ctx, &cfg, c, o, public.Addr(), log)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func Run(ctx context.Context, cfg Config, o Outlets) (err error) {
 
 // open makes the first account where there is none, opens the local socket,
 // and says so: who reads the address can use both.
-func open(ctx context.Context, cfg *Config, c *core, out io.Writer, addr net.Addr, log *slog.Logger) (stop func(context.Context) error, err error) {
+func open(ctx context.Context, cfg *Config, c *core, o Outlets, addr net.Addr, log *slog.Logger) (stop func(context.Context) error, err error) {
 	first, err := c.bootstrap(ctx, cfg.secrets.adminPassword)
 	if first != nil {
 		debug.FreeOSMemory() // hashing the password took more than an idle server needs
@@ -89,7 +90,9 @@ func open(ctx context.Context, cfg *Config, c *core, out io.Writer, addr net.Add
 		stop, err = serveSocket(cfg.Data, c, log)
 	}
 	if err == nil || first != nil { // a password is told once, whatever else fails
-		err = errors.Join(err, welcome(out, cfg, addr, first))
+		if e := welcome(o, cfg, addr, first); e != nil {
+			log.Warn("nobody reads the standard output; where a password was to be shown, set one by `berth user passwd`", "err", e)
+		}
 	}
 	if err != nil && stop != nil {
 		err = errors.Join(err, stop(ctx))

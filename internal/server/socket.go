@@ -51,9 +51,9 @@ func serveSocket(dir string, c *core, log *slog.Logger) (stop func(context.Conte
 	if err != nil {
 		return nil, fmt.Errorf("local socket: %w", err)
 	}
-	l.SetUnlinkOnClose(false) // by its short name it could not; see below
+	l.SetUnlinkOnClose(false) // it knows the short name alone; stop removes the file
 	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
+		_ = l.Close()
 		return nil, fmt.Errorf("local socket: %w", err)
 	}
 	srv := &http.Server{
@@ -64,7 +64,11 @@ func serveSocket(dir string, c *core, log *slog.Logger) (stop func(context.Conte
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	go srv.Serve(ownerOnly{l, log})
+	go func() {
+		if err := running(srv.Serve(ownerOnly{l, log})); err != nil {
+			log.Error("local socket: commands are not answered any more", "err", err)
+		}
+	}()
 	return func(ctx context.Context) error {
 		return errors.Join(srv.Shutdown(ctx), os.Remove(path))
 	}, nil
@@ -87,7 +91,7 @@ func (l ownerOnly) Accept() (net.Conn, error) {
 			return conn, nil
 		}
 		l.log.Warn("local socket: refused", "uid", uid, "err", err)
-		conn.Close()
+		_ = conn.Close()
 	}
 }
 
@@ -140,7 +144,7 @@ func answer(w http.ResponseWriter, out any, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(out)
+	_ = json.NewEncoder(w).Encode(out) // the other end went away
 }
 
 // remote is the other end of a socket.

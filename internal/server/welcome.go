@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 
 	"berth.dev/berth/internal/iam"
@@ -11,19 +13,19 @@ import (
 
 // welcome tells who started the server, after a first start, everything that a
 // first push needs, and always, as its last line, where the server is.
-func welcome(w io.Writer, cfg *Config, addr net.Addr, first *firstStart) error {
+func welcome(o Outlets, cfg *Config, addr net.Addr, first *firstStart) error {
 	url := publicURL(cfg, addr)
 	text := "Berth serves " + url + "\n"
 	if first != nil {
 		_, host, _ := strings.Cut(url, "://")
-		text = first.text(host, dataFlag(cfg)) + text
+		text = first.text(host, func(name string) string { return orgCommand(o.Program, cfg, name) }) + text
 	}
-	_, err := io.WriteString(w, text)
+	_, err := io.WriteString(o.Out, text)
 	return err
 }
 
 // text is the part of a first start. Every line of it can be pasted.
-func (f *firstStart) text(host, dataFlag string) string {
+func (f *firstStart) text(host string, createOrg func(name string) string) string {
 	var b strings.Builder
 	password := "the one you chose"
 	if f.password != "" {
@@ -33,24 +35,26 @@ func (f *firstStart) text(host, dataFlag string) string {
 	org := f.organization
 	if org == "" {
 		org = "demo"
-		fmt.Fprintf(&b, "  berth org create %s%s\n", org, dataFlag)
+		fmt.Fprintf(&b, "  %s\n", createOrg(org))
 	}
 	fmt.Fprintf(&b, "  docker login -u %s %s\n", iam.FirstName, host)
 	fmt.Fprintf(&b, "  docker pull alpine\n")
 	fmt.Fprintf(&b, "  docker tag alpine %s/%s/alpine\n", host, org)
 	fmt.Fprintf(&b, "  docker push %s/%s/alpine\n\n", host, org)
 	if f.organization != "" {
-		fmt.Fprintf(&b, "Images belong to organizations. Another one:\n  berth org create NAME%s\n\n", dataFlag)
+		fmt.Fprintf(&b, "Images belong to organizations. Another one:\n  %s\n\n", createOrg("NAME"))
 	}
 	return b.String()
 }
 
-// dataFlag is what a berth command needs to find this registry.
-func dataFlag(cfg *Config) string {
-	if cfg.Data == Default().Data {
-		return ""
+// orgCommand is the command line that creates an organization in this
+// registry.
+func orgCommand(program string, cfg *Config, name string) string {
+	line := shellWord(cmp.Or(program, "berth")) + " org create " + name
+	if filepath.Clean(cfg.Data) != Default().Data {
+		line += " --data " + shellWord(cfg.Data)
 	}
-	return " --data " + shellWord(cfg.Data)
+	return line
 }
 
 // shellWord quotes a word where a shell would take it apart.

@@ -40,7 +40,7 @@ func (b *body) Read(p []byte) (int, error) {
 		// client that leaves: a deadline would look like one.
 		_ = b.rc.SetReadDeadline(time.Time{})
 		return n, io.EOF
-	case isTimeout(err) && b.interrupted.Load():
+	case isTimeout(err) && time.Since(b.armed) < b.progress:
 		return n, b.fail(errInterrupted)
 	case isTimeout(err):
 		return n, b.fail(fault.Wrap(fault.Timeout, err, "Nothing of the body has come for %v.", b.progress))

@@ -84,7 +84,7 @@ var template = sync.OnceValues(func() (_ []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // in the temporary folder
 	path := filepath.Join(dir, "berth.db")
 	d, err := db.Open(context.Background(), "sqlite:"+path, db.Options{})
 	if err != nil {

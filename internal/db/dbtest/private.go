@@ -50,7 +50,7 @@ var private = sync.OnceValues(func() (_ *cluster, err error) {
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(dir)
+			_ = os.RemoveAll(dir) // the error that counts is err
 		}
 	}()
 	cmd := exec.Command("sh", "-c", script, "sh", bin, dir)
