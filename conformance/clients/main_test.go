@@ -5,6 +5,7 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -41,6 +42,11 @@ func run(m *testing.M) (code int) {
 	}
 	for _, k := range kinds {
 		s, err := berthtest.Launch(k.options)
+		if errors.Is(err, berthtest.ErrNoPostgres) && !berthtest.Required(berthtest.Postgres) {
+			fmt.Fprintln(os.Stderr, err)
+			k.options.Postgres = false
+			s, err = berthtest.Launch(k.options)
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

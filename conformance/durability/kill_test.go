@@ -68,7 +68,7 @@ func TestKill(t *testing.T) {
 func killed(t *testing.T, o berthtest.Options, times int) {
 	m := newMachine(t, berthtest.Start(t, o), false)
 	for i := range times {
-		if err := m.load(t.Context(), m.upTo(500*time.Millisecond), m.Kill); err != nil {
+		if err := m.load(t.Context(), m.upTo(400*time.Millisecond), m.Kill); err != nil {
 			t.Fatalf("kill %d: %v", i, err)
 		}
 		if i%5 == 4 { // once more, before it is up
@@ -83,7 +83,7 @@ func killed(t *testing.T, o berthtest.Options, times int) {
 		if err := m.Run(); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.look(t.Context(), m.client, m.rng, 100); err != nil {
+		if err := m.look(t.Context(), m.client, m.rng, 50); err != nil {
 			t.Fatalf("after kill %d: %v", i, err)
 		}
 		if err := m.resume(t.Context(), m.client, false); err != nil {

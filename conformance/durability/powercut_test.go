@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-//	"path/filepath"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +43,7 @@ func powerless(t *testing.T, cuts int, collecting bool, settings ...string) {
 			t.Error(err)
 		}
 	}()
-	s := berthtest.Start(t, berthtest.Options{Data: dir, Settings: settings})
+	s := berthtest.Start(t, berthtest.Options{Data: filepath.Join(dir, "data"), Settings: settings})
 	defer func() { _ = s.Kill() }() // lets go of the disk
 	m := newMachine(t, s, collecting)
 

@@ -20,20 +20,29 @@ type Blob struct {
 	oci.Descriptor
 	key    string
 	inline []byte
-	blobs  *blob.Store
+	r      *Registry
 }
 
 // Open reads n bytes from off on (n = -1: to the end). A blob in a directory
 // comes as *os.File, which an HTTP server can hand to sendfile.
+// Errors: BlobUnknown where it was collected since it was found, Unavailable.
 func (b Blob) Open(ctx context.Context, off, n int64) (io.ReadCloser, error) {
-	if b.key != "" {
-		return b.blobs.Open(ctx, b.key, off, n)
+	if b.key == "" {
+		data := b.inline[off:]
+		if n >= 0 {
+			data = data[:n]
+		}
+		return io.NopCloser(bytes.NewReader(data)), nil
 	}
-	data := b.inline[off:]
-	if n >= 0 {
-		data = data[:n]
+	rc, err := b.r.blobs.Open(ctx, b.key, off, n)
+	if !errors.Is(err, blob.ErrAbsent) {
+		return rc, err
 	}
-	return io.NopCloser(bytes.NewReader(data)), nil
+	key, rowErr := db.One[string](ctx, b.r.db, `SELECT key FROM blob WHERE digest = $1`, string(b.Digest))
+	if errors.Is(rowErr, db.ErrNone) || rowErr == nil && key != b.key {
+		return nil, fault.New(fault.BlobUnknown, "The blob %s was removed at this moment.", b.Digest)
+	}
+	return nil, err
 }
 
 // linkRow is a blob as one repository sees it.
@@ -78,7 +87,7 @@ func (r *Registry) OpenBlob(ctx context.Context, who iam.Caller, name oci.Name, 
 	if err != nil {
 		return Blob{}, err
 	}
-	return Blob{Descriptor: oci.Descriptor{MediaType: octetStream, Digest: d, Size: l.Size}, key: l.Key, inline: l.Data, blobs: r.blobs}, nil
+	return Blob{Descriptor: oci.Descriptor{MediaType: octetStream, Digest: d, Size: l.Size}, key: l.Key, inline: l.Data, r: r}, nil
 }
 
 // StatBlob tells whether the repository has a blob. For a caller who may push

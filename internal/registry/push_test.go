@@ -61,6 +61,8 @@ func TestPushIntoNoOrganization(t *testing.T) {
 	_, err := w.StartUpload(w.ctx, w.admin, "nowhere/app", "")
 	w.want(err, fault.Denied)
 	w = open(t, registry.Options{CreateOnPush: true})
+	_, err = w.StatBlob(w.ctx, w.admin, "nowhere/app", digestOf(nil)) // clients ask before they push
+	w.want(err, fault.RepoUnknown)
 	w.push("nowhere/app", "v1", w.image("nowhere/app", "x"))
 	_, err = w.StartUpload(w.ctx, w.nobody, "elsewhere/app", "")
 	w.want(err, fault.Denied)

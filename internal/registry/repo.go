@@ -56,13 +56,23 @@ func (r *Registry) lookup(ctx context.Context, who iam.Caller, name oci.Name, do
 // those who may see the organization, else what a forbidden one would answer.
 func (r *Registry) absent(ctx context.Context, q db.Querier, who iam.Caller, name oci.Name, do iam.Action) error {
 	on := iam.Resource{Name: string(name)}
+	tx, inside := q.(*db.Tx)
 	o, err := orgByName(ctx, q, name.Organization())
 	if err == nil {
 		on.Account, on.Organization = o.Account, o.ID
 	} else if !fault.Is(err, fault.OrgUnknown) {
 		return err
+	} else if !inside && r.o.CreateOnPush && !who.Anonymous() {
+		// Who may create it by a push may know that it is not there.
+		may, err := r.iam.May(ctx, who, iam.CreateOrg, iam.Resource{Account: who.Account, Name: name.Organization()})
+		if err != nil {
+			return err
+		}
+		if may {
+			return fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
+		}
 	}
-	if tx, ok := q.(*db.Tx); ok {
+	if inside {
 		err = r.iam.Allow(tx, who, do, on)
 	} else {
 		err = r.iam.Check(ctx, who, do, on)

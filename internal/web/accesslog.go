@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,7 +20,7 @@ const maxLogged = 512 // bytes of a path or agent in a log line
 func (s *Server) finish(w *Response) {
 	p := recover()
 	s.inFlight.Add(-1)
-	if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+	if p != nil && !aborted(p) {
 		w.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		if w.status == 0 {
 			w.route.fail(w, w.r, errPanic)
@@ -44,6 +45,12 @@ func (s *Server) finish(w *Response) {
 	if p != nil {
 		panic(p)
 	}
+}
+
+// aborted reports whether a handler panicked on purpose, to cut its answer off.
+func aborted(p any) bool {
+	err, ok := p.(error)
+	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
 // log writes the access log: what changed something or failed, at info;

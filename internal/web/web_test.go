@@ -121,7 +121,7 @@ func TestPanicBecomesAnAnswer(t *testing.T) {
 		}
 	}
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // a panic's value
+		if p := recover(); !aborted(p) {
 			t.Errorf("a panic in the middle of an answer ended as %v", p)
 		}
 		if n := m.inFlight.Load(); n != 0 {

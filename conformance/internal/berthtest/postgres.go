@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// errNoPostgres means that the machine has no PostgreSQL server programs.
-var errNoPostgres = errors.New("no PostgreSQL server here: run conformance/install.sh")
+// ErrNoPostgres means that the machine has no PostgreSQL server programs.
+var ErrNoPostgres = errors.New("no PostgreSQL server here: run conformance/install.sh")
 
 // postgres is a private server on loopback.
 type postgres struct {
@@ -26,7 +26,7 @@ func startPostgres(dir string) (*postgres, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, errNoPostgres
+		return nil, ErrNoPostgres
 	}
 	slices.Sort(found)
 	p := &postgres{bin: filepath.Dir(found[len(found)-1]), dir: dir}

@@ -49,7 +49,7 @@ const patience = 60 * time.Second
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s, err := Launch(o)
-	if errors.Is(err, errNoPostgres) {
+	if errors.Is(err, ErrNoPostgres) {
 		Missing(t, Postgres, "%v", err)
 	}
 	if err != nil {
