@@ -36,9 +36,9 @@ packages() {
   say "installed ${missing[*]}"
 }
 
-# command NAME MODULE VERSION PACKAGE : a command of a Go module. It is built
+# go_command NAME MODULE VERSION PACKAGE : a command of a Go module. It is built
 # in a module of its own: some have exclude lines, which go install refuses.
-command_() {
+go_command() {
   local name=$1 module=$2 version=$3 package=$4 begin=$SECONDS work
   if go version -m "$tools/bin/$name" 2>/dev/null | grep -qF "$module	$version"; then
     say "have $name $version"
@@ -46,12 +46,12 @@ command_() {
   fi
   work=$(mktemp -d)
   (
-    cd "$work"
     export CGO_ENABLED=0 GOFLAGS='-buildvcs=false -p=2' GOWORK=off
-    go mod init berth.dev/tool
-    go get "$module@$version"
-    go build -mod=mod -trimpath -ldflags='-s -w' -o "$tools/bin/$name.new" "$package"
-    mv "$tools/bin/$name.new" "$tools/bin/$name"
+    cd "$work" &&
+      go mod init berth.dev/tool &&
+      go get "$module@$version" &&
+      go build -mod=mod -trimpath -ldflags='-s -w' -o "$work/$name" "$package" &&
+      mv "$work/$name" "$tools/bin/$name"
   ) >"$work/log" 2>&1 || {
     cat "$work/log" >&2
     say "FAILED $name $version"
@@ -61,9 +61,9 @@ command_() {
   say "built $name $version in $((SECONDS - begin)) s"
 }
 
-# docker : Debian's docker command line, unpacked and not installed, so that
+# docker_command : Debian's docker command line, unpacked and not installed, so that
 # no engine is started. A docker that is there already serves as well.
-docker_() {
+docker_command() {
   if [ -x "$tools/bin/docker" ] || command -v docker >/dev/null; then
     say "have docker"
     return
@@ -71,16 +71,16 @@ docker_() {
   local work
   work=$(mktemp -d)
   apt-cache show docker.io >/dev/null 2>&1 || as_root apt-get update -qq
-  (cd "$work" && apt-get download -qq docker.io && dpkg-deb -x docker.io_*.deb . && install usr/bin/docker "$tools/bin/docker")
+  (cd "$work" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" docker.io && dpkg-deb -x docker.io_*.deb . && install usr/bin/docker "$tools/bin/docker")
   rm -rf "$work"
   say "unpacked docker"
 }
 
 packages skopeo podman runc strace
 [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/initdb')" ] || packages postgresql
-docker_
-command_ crane github.com/google/go-containerregistry v0.22.1 github.com/google/go-containerregistry/cmd/crane
-command_ regctl github.com/regclient/regclient v0.11.7 github.com/regclient/regclient/cmd/regctl
-command_ regsync github.com/regclient/regclient v0.11.7 github.com/regclient/regclient/cmd/regsync
-command_ helm helm.sh/helm/v3 v3.22.0 helm.sh/helm/v3/cmd/helm
-command_ cosign github.com/sigstore/cosign/v3 v3.1.3 github.com/sigstore/cosign/v3/cmd/cosign
+docker_command
+go_command crane github.com/google/go-containerregistry v0.22.1 github.com/google/go-containerregistry/cmd/crane
+go_command regctl github.com/regclient/regclient v0.11.7 github.com/regclient/regclient/cmd/regctl
+go_command regsync github.com/regclient/regclient v0.11.7 github.com/regclient/regclient/cmd/regsync
+go_command helm helm.sh/helm/v3 v3.22.0 helm.sh/helm/v3/cmd/helm
+go_command cosign github.com/sigstore/cosign/v3 v3.1.3 github.com/sigstore/cosign/v3/cmd/cosign

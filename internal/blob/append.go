@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -43,7 +44,7 @@ func (s *Store) Append(ctx context.Context, u Upload, src io.Reader, announced i
 		}
 		return u, end(err)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		// What came fits no row, and is not worth a file.
 		return u, err
 	}
@@ -116,7 +117,7 @@ func checkState(st State) error {
 
 // end turns the EOF that ends every good body into nil.
 func end(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

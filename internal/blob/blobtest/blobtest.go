@@ -167,6 +167,6 @@ func (s *suite) read(key string, off, n int64) []byte {
 // data returns n random bytes that depend on seed.
 func data(seed, n int) []byte {
 	p := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(seed)}).Read(p)
+	_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(p)
 	return p
 }
