@@ -61,7 +61,7 @@ go_command() {
   say "built $name $version in $((SECONDS - begin)) s"
 }
 
-# docker_command : Debian's docker command line, unpacked and not installed, so that
+# docker_command : the command line of Debian's docker, unpacked and not installed, so that
 # no engine is started. A docker that is there already serves as well.
 docker_command() {
   if [ -x "$tools/bin/docker" ] || command -v docker >/dev/null; then

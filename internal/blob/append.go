@@ -2,7 +2,6 @@ package blob
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -44,7 +43,7 @@ func (s *Store) Append(ctx context.Context, u Upload, src io.Reader, announced i
 		}
 		return u, end(err)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err = end(err); err != nil {
 		// What came fits no row, and is not worth a file.
 		return u, err
 	}
@@ -115,9 +114,10 @@ func checkState(st State) error {
 	return nil
 }
 
-// end turns the EOF that ends every good body into nil.
+// end turns the EOF that ends every good body into nil. A body that ends too
+// early has an EOF in its chain as well.
 func end(err error) error {
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF { //nolint:errorlint // the bare value, and only that
 		return nil
 	}
 	return err

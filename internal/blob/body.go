@@ -77,7 +77,7 @@ func (b *body) failed(err error) error {
 	var f *fault.Error
 	var slow interface{ Timeout() bool }
 	switch {
-	case errors.Is(err, io.EOF) && b.left <= 0:
+	case err == io.EOF && b.left <= 0: //nolint:errorlint // the bare value, as io.Reader returns it
 		return io.EOF
 	case b.ctx.Err() != nil:
 		return interrupted(b.ctx)
