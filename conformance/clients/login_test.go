@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"berth.dev/berth/conformance/internal/berthtest"
-	"berth.dev/berth/conformance/internal/tool"
 )
 
 // Whoever may log in, in each form there is, may push; nobody else.
@@ -88,12 +87,4 @@ func TestReaderMayNotPush(t *testing.T) {
 			t.Errorf("a repository that the user may not know of: %s", said)
 		}
 	})
-}
-
-// newHome is a home that nobody has logged in from.
-func (f *fixture) newHome(t testing.TB) *tool.Home {
-	if f.TLS() {
-		return tool.New(t, "SSL_CERT_FILE="+f.CA())
-	}
-	return tool.New(t)
 }

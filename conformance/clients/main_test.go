@@ -93,14 +93,20 @@ func each(t *testing.T, client string, test func(t *testing.T, f *fixture)) {
 	}
 }
 
+// newHome is a home that nobody has logged in from; clients there trust the
+// registry's authority.
+func (r *registry) newHome(t testing.TB) *tool.Home {
+	t.Helper()
+	if r.TLS() {
+		return tool.New(t, "SSL_CERT_FILE="+r.CA())
+	}
+	return tool.New(t)
+}
+
 func (r *registry) fixture(t *testing.T, client string) *fixture {
 	t.Helper()
-	var settings []string
-	if r.TLS() {
-		settings = append(settings, "SSL_CERT_FILE="+r.CA())
-	}
 	f := &fixture{
-		Home: tool.New(t, settings...), registry: r, org: r.Org(t, client), creds: r.login(t), content: images.New(t.Name()),
+		Home: r.newHome(t), registry: r, org: r.Org(t, client), creds: r.login(t), content: images.New(t.Name()),
 	}
 	admin := r.Admin()
 	w, err := wire.New(r.URL(), r.Client(), wire.Basic, admin.User, admin.Password)

@@ -114,10 +114,9 @@ func checkState(st State) error {
 	return nil
 }
 
-// end turns the EOF that ends every good body into nil. A body that ends too
-// early has an EOF in its chain as well.
+// end turns the EOF that ends every good body into nil.
 func end(err error) error {
-	if err == io.EOF { //nolint:errorlint // the bare value, and only that
+	if isEOF(err) {
 		return nil
 	}
 	return err

