@@ -7,9 +7,9 @@ import (
 	"berth.dev/berth/internal/web"
 )
 
-// version describes the management API's version 2, whose document is at "/v2"
-// as the registry's ping is at "/v2/".
-type version struct {
+// A Version describes the management API's version 2, whose document is at
+// "/v2" as the registry's ping is at "/v2/".
+type Version struct {
 	ID    string `json:"id"`
 	Links struct {
 		Href string `json:"href"`
@@ -27,8 +27,13 @@ func (a *API) showVersion(w http.ResponseWriter, r *http.Request) {
 		a.fail(&call{w: w, r: r}, fault.New(fault.Unsupported, "The version document can only be read.").With(allow))
 		return
 	}
-	scheme, host := a.origin.External(r)
-	v := version{ID: "v2", Status: "CURRENT", Updated: "2026-11-22T00:00:00Z"}
+	web.WriteJSON(w, http.StatusOK, map[string]Version{"version": CurrentVersion(a.origin, r)})
+}
+
+// CurrentVersion is the version, with the address that the client used.
+func CurrentVersion(origin *web.Origin, r *http.Request) Version {
+	scheme, host := origin.External(r)
+	v := Version{ID: "v2", Status: "CURRENT", Updated: "2026-11-22T00:00:00Z"}
 	v.Links.Href, v.Links.Rel = scheme+"://"+host+"/v2", "self"
-	web.WriteJSON(w, http.StatusOK, map[string]version{"version": v})
+	return v
 }

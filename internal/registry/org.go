@@ -72,7 +72,7 @@ func (r *Registry) createOrg(tx *db.Tx, who iam.Caller, name string) (orgRow, er
 	}
 	o, err := db.One[orgRow](tx.Context(), tx, `INSERT INTO organization (account, name, creator, creator_name, created)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING RETURNING `+orgColumns,
-		account, name, who.User, who.UserName, tx.Micros())
+		account, name, who.User, creatorName(who), tx.Micros())
 	if errors.Is(err, db.ErrNone) {
 		return none, fault.New(fault.Exists, "An organization with the name %s exists already.", name)
 	}
@@ -163,4 +163,12 @@ func (r *Registry) DeleteOrg(ctx context.Context, who iam.Caller, name string) e
 		return none, r.iam.Audit(tx, who, iam.DeleteOrg, name, "ok")
 	})
 	return err
+}
+
+// creatorName is what a creator is called: Berth and its operator are no users.
+func creatorName(who iam.Caller) string {
+	if who.User == "" {
+		return who.String()
+	}
+	return who.UserName
 }

@@ -193,7 +193,7 @@ func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name
 	rp, err := db.One[repoRow](tx.Context(), tx, `INSERT INTO repository
 			(organization, account, path, name, public, category, description, creator, creator_name, created, updated)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) ON CONFLICT (path) DO NOTHING RETURNING `+repoColumns,
-		o.ID, o.Account, string(name), name.Repository(), s.Public, s.Category, s.Description, who.User, who.UserName, tx.Micros())
+		o.ID, o.Account, string(name), name.Repository(), s.Public, s.Category, s.Description, who.User, creatorName(who), tx.Micros())
 	if errors.Is(err, db.ErrNone) {
 		return rp, fault.New(fault.Exists, "The repository %s exists already.", name)
 	}

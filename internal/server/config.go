@@ -59,8 +59,11 @@ type Limits struct {
 // Tokens are those of the docker token flow.
 type Tokens struct{ Life time.Duration }
 
-// Uploads that nobody continues.
-type Uploads struct{ Life time.Duration }
+// Uploads that are not finished.
+type Uploads struct {
+	Life time.Duration
+	Open int // of one user or key
+}
 
 // Collection of what nothing refers to.
 type Collection struct{ Grace, Undelete, Sweep time.Duration }
@@ -110,7 +113,7 @@ func Default() Config {
 		Log:           Log{Level: slog.LevelInfo, Format: "text"},
 		Limits:        Limits{Requests: 4096, UploadMemory: 64 << 20, CacheMemory: 32 << 20, Header: 64 << 10, HeaderTimeout: 10 * time.Second, Idle: 2 * time.Minute, Progress: 30 * time.Second, Drain: 30 * time.Second},
 		Tokens:        Tokens{Life: time.Hour},
-		Uploads:       Uploads{Life: 24 * time.Hour},
+		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 0},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
@@ -143,6 +146,7 @@ func (c *Config) Keys() []Key {
 		{"limits.drain", (*durationValue)(&c.Limits.Drain), "`time` requests in flight have when the server ends"},
 		{"tokens.life", (*durationValue)(&c.Tokens.Life), "`time` a registry token is valid"},
 		{"uploads.life", (*durationValue)(&c.Uploads.Life), "`time` an upload may stay untouched"},
+		{"uploads.open", (*intValue)(&c.Uploads.Open), "`number` of unfinished uploads of one user or key"},
 		{"collection.grace", (*durationValue)(&c.Collection.Grace), "`time` that something without reference is kept"},
 		{"collection.undelete", (*durationValue)(&c.Collection.Undelete), "`time` that a deleted image can come back"},
 		{"collection.sweep", (*durationValue)(&c.Collection.Sweep), "`time` between two looks for what is due"},

@@ -68,6 +68,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Undelete:     max(cfg.Collection.Undelete, 1),
 		SweepEvery:   cfg.Collection.Sweep,
 		UploadLife:   cfg.Uploads.Life,
+		OpenUploads:  cfg.Uploads.Open,
 		CreateOnPush: cfg.Organizations.CreateOnPush,
 		OrgsPerOwner: cfg.Organizations.PerAccount,
 		CacheBytes:   int64(cfg.Limits.CacheMemory),

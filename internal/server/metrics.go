@@ -31,6 +31,10 @@ var figures = []figure{
 	{"berth_cache_tokens_entries", "Entries of the cache of tokens.", false, func(c *core) float64 { return float64(c.iam.Stats().Tokens) }},
 	{"berth_cache_logins_entries", "Entries of the cache of logins.", false, func(c *core) float64 { return float64(c.iam.Stats().VerifiedLogins) }},
 
+	{"berth_cache_content_entries", "Entries of the cache of repositories, manifests and blobs.", false, func(c *core) float64 { return float64(c.registry.Stats().CacheEntries) }},
+	{"berth_cache_content_bytes", "Memory of that cache.", false, func(c *core) float64 { return float64(c.registry.Stats().CacheBytes) }},
+	{"berth_uploads_active", "Uploads that a request works on.", false, func(c *core) float64 { return float64(c.registry.Stats().Uploads) }},
+
 	{"berth_collector_reviews_total", "Things looked at because nothing may need them any more.", true, func(c *core) float64 { return float64(c.registry.CollectorStats().Reviews) }},
 	{"berth_collector_manifests_total", "Manifests removed after their undelete window.", true, func(c *core) float64 { return float64(c.registry.CollectorStats().Manifests) }},
 	{"berth_collector_blobs_total", "Blobs that no repository needed.", true, func(c *core) float64 { return float64(c.registry.CollectorStats().Blobs) }},
