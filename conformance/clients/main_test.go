@@ -30,7 +30,7 @@ type registry struct {
 	login func(testing.TB) berthtest.Login
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(berthtest.Main(func() int { return run(m) })) }
 
 func run(m *testing.M) (code int) {
 	kinds := []struct {

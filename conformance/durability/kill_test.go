@@ -6,6 +6,7 @@ package durability
 import (
 	"context"
 	"math/rand/v2"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"berth.dev/berth/conformance/internal/berthtest"
 	"berth.dev/berth/conformance/internal/wire"
 )
+
+func TestMain(m *testing.M) { os.Exit(berthtest.Main(m.Run)) }
 
 const workers = 8
 

@@ -26,7 +26,7 @@ type server struct {
 	scheme wire.Scheme
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(berthtest.Main(func() int { return run(m) })) }
 
 func run(m *testing.M) (code int) {
 	for _, s := range []*server{{name: "sqlite", scheme: wire.Basic}, {name: "postgres", scheme: wire.Token}} {

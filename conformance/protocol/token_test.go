@@ -64,6 +64,13 @@ func TestChallenge(t *testing.T) {
 		if !strings.HasPrefix(c.Realm, "http://"+host+"/") {
 			p.Errorf("the realm for %s is %s", host, c.Realm)
 		}
+		// Nobody but a proxy that the operator trusts says what that name is.
+		resp = p.as(noLogin).do("GET", "/v2/", nil, "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example")
+		c, err = wire.ParseChallenge(resp.Header.Get("Www-Authenticate"))
+		p.must(err)
+		if !strings.HasPrefix(c.Realm, p.URL()+"/") {
+			p.Errorf("the realm follows a forged header: %s", c.Realm)
+		}
 	})
 }
 

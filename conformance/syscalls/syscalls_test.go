@@ -20,6 +20,8 @@ import (
 	"berth.dev/berth/conformance/internal/wire"
 )
 
+func TestMain(m *testing.M) { os.Exit(berthtest.Main(m.Run)) }
+
 // traced is a server under strace with a client.
 type traced struct {
 	t    *testing.T

@@ -182,11 +182,18 @@ func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d o
 	if err := r.mayPush(ctx, who, name); err != nil {
 		return oci.Descriptor{}, false, err
 	}
-	found, err := mountable(ctx, r.db, d, from, func(on iam.Resource) (bool, error) { return r.iam.May(ctx, who, iam.Pull, on) })
-	if err != nil || found == nil {
-		return oci.Descriptor{}, false, err
+	if from == "" {
+		found, err := mountable(ctx, r.db, d, from, func(on iam.Resource) (bool, error) { return r.iam.May(ctx, who, iam.Pull, on) })
+		if err != nil || found == nil {
+			return oci.Descriptor{}, false, err
+		}
+		from = oci.Name(found.Path)
 	}
 	size, err := db.Update(ctx, r.db, func(tx *db.Tx) (int64, error) {
+		src, err := r.mountSource(tx, who, d, from)
+		if err != nil || src == nil {
+			return -1, err
+		}
 		rp, err := r.repoForPush(tx, who, name)
 		if err != nil {
 			return -1, err
@@ -194,33 +201,33 @@ func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d o
 		if err := lockRepo(tx, rp.ID, name, tx.ForKeyShare()); err != nil {
 			return -1, err
 		}
-		src, err := mountable(tx.Context(), tx, d, oci.Name(found.Path), func(on iam.Resource) (bool, error) {
-			err := r.iam.Allow(tx, who, iam.Pull, on)
-			if fault.Is(err, fault.Denied) || fault.Is(err, fault.Unauthorized) {
-				return false, nil
-			}
-			return err == nil, err
-		})
-		if err != nil || src == nil {
-			return -1, err
-		}
-		if lock := tx.ForShare(); lock != "" {
-			// Lock first, look second: the collector may be about to remove the link.
-			_, err := db.One[int64](tx.Context(), tx, `SELECT b.size FROM blob b JOIN link l ON l.digest = b.digest
-				WHERE l.repository = $1 AND l.digest = $2 AND l.deleted IS NULL`+lock, src.ID, string(d))
-			if errors.Is(err, db.ErrNone) {
-				return -1, nil
-			}
-			if err != nil {
-				return -1, err
-			}
-		}
 		return src.Size, r.addLink(tx, rp.ID, d)
 	})
 	if err != nil || size < 0 {
 		return oci.Descriptor{}, false, err
 	}
 	return oci.Descriptor{MediaType: octetStream, Digest: d, Size: size}, true, nil
+}
+
+// mountSource finds the link to mount from, and keeps it from the collector.
+func (r *Registry) mountSource(tx *db.Tx, who iam.Caller, d oci.Digest, from oci.Name) (*mountRow, error) {
+	src, err := mountable(tx.Context(), tx, d, from, func(on iam.Resource) (bool, error) {
+		err := r.iam.Allow(tx, who, iam.Pull, on)
+		if fault.Is(err, fault.Denied) || fault.Is(err, fault.Unauthorized) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil || src == nil || tx.ForShare() == "" {
+		return src, err
+	}
+	// Lock first, look second: the collector may be about to remove the link.
+	_, err = db.One[int64](tx.Context(), tx, `SELECT b.size FROM blob b JOIN link l ON l.digest = b.digest
+		WHERE l.repository = $1 AND l.digest = $2 AND l.deleted IS NULL`+tx.ForShare(), src.ID, string(d))
+	if errors.Is(err, db.ErrNone) {
+		return nil, nil
+	}
+	return src, err
 }
 
 type mountRow struct {

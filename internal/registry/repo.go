@@ -183,11 +183,7 @@ func (r *Registry) May(ctx context.Context, who iam.Caller, name oci.Name, do ia
 }
 
 func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name, s RepoSpec) (repoRow, error) {
-	// Deleting an organization locks its row before it looks for repositories.
-	if _, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+tx.ForKeyShare(), o.ID); err != nil {
-		if errors.Is(err, db.ErrNone) {
-			err = fault.New(fault.OrgUnknown, "The organization %s does not exist.", o.Name)
-		}
+	if err := lockOrg(tx, o); err != nil {
 		return repoRow{}, err
 	}
 	rp, err := db.One[repoRow](tx.Context(), tx, `INSERT INTO repository
@@ -202,6 +198,20 @@ func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name
 	}
 	tx.Invalidate(repoKey(name))
 	return rp, r.iam.Audit(tx, who, iam.CreateRepo, string(name), "ok")
+}
+
+// lockOrg makes sure that the organization is not deleted under the caller, who
+// has just read it: deleting locks the row before it looks for repositories.
+func lockOrg(tx *db.Tx, o orgRow) error {
+	lock := tx.ForKeyShare()
+	if lock == "" {
+		return nil
+	}
+	_, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+lock, o.ID)
+	if errors.Is(err, db.ErrNone) {
+		return fault.New(fault.OrgUnknown, "The organization %s does not exist.", o.Name)
+	}
+	return err
 }
 
 // CreateRepo makes an empty repository. It looks at the caller's right on the

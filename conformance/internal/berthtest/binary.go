@@ -12,9 +12,22 @@ import (
 	"sync"
 )
 
-// Binary returns the path of the berth command: BERTH_BINARY if set, else
-// built from the module around this one, once for each test process.
-var Binary = sync.OnceValues(func() (string, error) {
+// built is where the binary stands that this process built; empty: nowhere.
+var built string
+
+// Main runs a package's tests, and removes what was built for them.
+func Main(run func() int) int {
+	defer func() {
+		if built != "" {
+			_ = os.RemoveAll(built) // nothing depends on it
+		}
+	}()
+	return run()
+}
+
+// binary is the path of the berth command: BERTH_BINARY if set, else built
+// from the module around this one, once for each test process.
+var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("BERTH_BINARY"); path != "" {
 		return filepath.Abs(path)
 	}
@@ -26,12 +39,13 @@ var Binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	binary := filepath.Join(dir, "berth")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/berth")
+	built = dir
+	path := filepath.Join(dir, "berth")
+	build := exec.Command("go", "build", "-o", path, "./cmd/berth")
 	build.Dir = filepath.Join(filepath.Dir(here), "..", "..", "..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/berth: %w\n%s", err, out)
 	}
-	return binary, nil
+	return path, nil
 })

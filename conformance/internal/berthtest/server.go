@@ -68,7 +68,7 @@ func Start(t testing.TB, o Options) *Server {
 
 // Launch runs a server until Close.
 func Launch(o Options) (*Server, error) {
-	binary, err := Binary()
+	path, err := binary()
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func Launch(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, dir: dir, binary: binary, Data: o.Data}
+	s := &Server{options: o, dir: dir, binary: path, Data: o.Data}
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
