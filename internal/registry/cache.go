@@ -10,6 +10,7 @@ import (
 // The keys of the cache. A transaction that changes what stands behind a key
 // invalidates it.
 type (
+	orgKey      string
 	repoKey     oci.Name
 	manifestKey struct {
 		repo int64
@@ -118,6 +119,8 @@ func (c *cache) invalidate(keys []any) {
 	}
 	for _, k := range keys {
 		switch k := k.(type) {
+		case orgKey:
+			drop(c, k)
 		case repoKey:
 			drop(c, k)
 		case manifestKey:

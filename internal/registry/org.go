@@ -37,6 +37,17 @@ func orgByName(ctx context.Context, q db.Querier, name string) (orgRow, error) {
 	return o, err
 }
 
+// org reads an organization's row, through the cache where that is exact.
+func (r *Registry) org(ctx context.Context, name string) (orgRow, error) {
+	if !r.db.Exact() {
+		return orgByName(ctx, r.db, name)
+	}
+	return cached(r.cache, orgKey(name), func() (orgRow, int, error) {
+		o, err := orgByName(ctx, r.db, name)
+		return o, 256, err
+	})
+}
+
 // CreateOrg makes an organization in the caller's account. The caller gets the
 // right 7 on it. Names are unique in the whole installation.
 //
@@ -157,6 +168,7 @@ func (r *Registry) DeleteOrg(ctx context.Context, who iam.Caller, name string) e
 		if _, err := tx.Exec(`DELETE FROM organization WHERE id = $1`, o.ID); err != nil {
 			return none, err
 		}
+		tx.Invalidate(orgKey(name))
 		if err := r.iam.Raise(tx, o.Account); err != nil {
 			return none, err
 		}

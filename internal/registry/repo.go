@@ -88,10 +88,16 @@ func (r *Registry) repo(ctx context.Context, name oci.Name) (repoRow, error) {
 	if !r.db.Exact() {
 		return repoByPath(ctx, r.db, name)
 	}
-	return cached(r.cache, repoKey(name), func() (repoRow, int, error) {
+	// That there is none is remembered too: a push asks several times before
+	// it creates the repository.
+	rp, err := cached(r.cache, repoKey(name), func() (repoRow, int, error) {
 		rp, err := repoByPath(ctx, r.db, name)
-		return rp, 128 + len(rp.Path), err
+		return rp, 128 + len(name), ignoreNone(err)
 	})
+	if err == nil && rp.ID == 0 {
+		err = db.ErrNone
+	}
+	return rp, err
 }
 
 // repoFor finds a repository inside a transaction and decides whether the
@@ -156,7 +162,7 @@ func (r *Registry) mayPush(ctx context.Context, who iam.Caller, name oci.Name) e
 	if !errors.Is(err, db.ErrNone) {
 		return err
 	}
-	o, err := orgByName(ctx, r.db, name.Organization())
+	o, err := r.org(ctx, name.Organization())
 	if fault.Is(err, fault.OrgUnknown) {
 		if r.o.CreateOnPush && !who.Anonymous() {
 			return r.iam.Check(ctx, who, iam.CreateOrg, iam.Resource{Account: who.Account, Name: name.Organization()})

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"berth.dev/berth/bench/internal/content"
@@ -89,8 +88,7 @@ func reclaim(s *Session) error {
 	}
 	stop := make(chan struct{})
 	pushes := make(chan *outcome, 1)
-	var images2 atomic.Int64
-	go func() { pushes <- s.pushSlowly(stop, &images2) }()
+	go func() { pushes <- s.pushSlowly(stop) }()
 	o = loop(s.Endpoint, 4, s.Seed, len(images), func(c *raw.Client, i int) error {
 		_, err := expect(c, &raw.Request{Method: "DELETE", Path: "/v2/" + repo + "/manifests/" + images[i].Digest, Scope: toDelete(repo)}, 202)
 		return err
@@ -135,11 +133,10 @@ func (s *Session) waitBack(offline []string, due time.Duration, back func() bool
 }
 
 // pushSlowly pushes small images from two clients, ten a second each, until stop.
-func (s *Session) pushSlowly(stop <-chan struct{}, n *atomic.Int64) *outcome {
-	return loopUntil(stop, s.Endpoint, 2, reclaimLimit, unlimited, func(c *raw.Client, _ int) error {
+func (s *Session) pushSlowly(stop <-chan struct{}) *outcome {
+	return loopUntil(stop, s.Endpoint, 2, reclaimLimit, unlimited, func(c *raw.Client, i int) error {
 		time.Sleep(100 * time.Millisecond)
-		i := n.Add(1)
-		return pushImage(c, s.repo("meanwhile"), tagName(int(i)), content.Small(s.id("meanwhile%d", i)))
+		return pushImage(c, s.repo("meanwhile"), tagName(i), content.Small(s.id("meanwhile%d", i)))
 	})
 }
 

@@ -1,6 +1,7 @@
--- One text for both engines. Four words differ and are replaced when the file
+-- One text for both engines. Five words differ and are replaced when the file
 -- is applied: ID (a numeric key made by the database), NEWID (one that is never
--- used again after its row is gone), BYTES, and NAME (text that sorts by bytes). Times are microseconds since 1970 in UTC.
+-- used again after its row is gone), BYTES, NAME (text that sorts by bytes), and
+-- KEYED (SQLite keeps narrow rows in their primary key, one tree instead of two). Times are microseconds since 1970 in UTC.
 
 CREATE TABLE setting (
 	name  NAME PRIMARY KEY,
@@ -123,7 +124,7 @@ CREATE TABLE blob (
 	key     NAME NOT NULL,
 	size    BIGINT NOT NULL,
 	created BIGINT NOT NULL
-);
+) KEYED;
 
 CREATE TABLE content (
 	digest NAME PRIMARY KEY REFERENCES blob(digest) ON DELETE CASCADE,
@@ -138,7 +139,7 @@ CREATE TABLE link (
 	created    BIGINT NOT NULL,
 	deleted    BIGINT,
 	PRIMARY KEY (repository, digest)
-);
+) KEYED;
 CREATE INDEX link_digest ON link(digest, repository);
 
 -- A manifest with deleted set is in its undelete window: it answers as if it
@@ -172,7 +173,7 @@ CREATE TABLE ref (
 	manifest   BIGINT NOT NULL REFERENCES manifest(id) ON DELETE CASCADE,
 	kind       NAME NOT NULL,
 	PRIMARY KEY (repository, child, manifest, kind)
-);
+) KEYED;
 CREATE INDEX ref_manifest ON ref(manifest);
 
 CREATE TABLE tag (
@@ -245,7 +246,7 @@ CREATE TABLE review (
 	created    BIGINT NOT NULL,
 	due        BIGINT NOT NULL,
 	PRIMARY KEY (repository, digest, kind)
-);
+) KEYED;
 CREATE INDEX review_due ON review(due);
 
 -- Keys in storage that no row needs any more.
