@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
 )
 
@@ -70,6 +71,26 @@ func TestOverwrittenTagLetsItsManifestGo(t *testing.T) {
 	_, err := w.Manifest(w.ctx, w.admin, app, digestRef(old), false)
 	w.want(err, fault.ManifestUnknown)
 	if s := w.fsck(); s.Keys != 1 || s.Manifests != 1 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestKeepUntagged(t *testing.T) {
+	t.Parallel()
+	o := atOnce
+	o.KeepUntagged = true
+	w := open(t, o)
+	old := w.push(app, "v", w.image(app, "old", 40<<10))
+	next := w.push(app, "v", w.image(app, "new", 40<<10))
+	w.must(w.DeleteTag(w.ctx, w.admin, app, "v"))
+	w.collect()
+	for _, d := range []oci.Digest{old, next} {
+		_, err := w.Manifest(w.ctx, w.admin, app, digestRef(d), false)
+		w.must(err)
+		w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	}
+	w.collect()
+	if s := w.fsck(); s.Keys != 0 {
 		t.Fatalf("%+v", s)
 	}
 }

@@ -20,6 +20,7 @@ import (
 type Options struct {
 	Grace        time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
 	Undelete     time.Duration // how long a deleted manifest can come back; default 7 days
+	KeepUntagged bool          // a manifest that lost its last tag stays until it is deleted by its digest
 	UploadLife   time.Duration // how long an upload may stay idle; default 24 h
 	SweepEvery   time.Duration // pause of the collector when nothing is due; default 1 min
 	CreateOnPush bool          // a push creates the organization too, where the caller may create one

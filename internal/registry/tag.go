@@ -34,11 +34,20 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 	}
 	tx.Invalidate(manifestKey{rp.ID, name})
 	if old.Digest != "" {
-		if err := r.review(tx, rp.ID, oci.Digest(old.Digest), kindManifest, r.o.Undelete); err != nil {
+		if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 			return err
 		}
 	}
 	return addTagEvent(tx, rp.ID, name, string(d), old.Digest, who, cause)
+}
+
+// reviewUntagged queues a look at a manifest that lost a tag, when its undelete
+// window is over.
+func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
+	if r.o.KeepUntagged {
+		return nil
+	}
+	return r.review(tx, repo, oci.Digest(digest), kindManifest, r.o.Undelete)
 }
 
 func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause string) error {
@@ -87,7 +96,7 @@ func (r *Registry) DeleteTag(ctx context.Context, who iam.Caller, name oci.Name,
 		}
 		tx.Invalidate(manifestKey{rp.ID, tag})
 		tx.AfterCommit(r.wakeCollector)
-		if err := r.review(tx, rp.ID, oci.Digest(old.Digest), kindManifest, r.o.Undelete); err != nil {
+		if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 			return none, err
 		}
 		if err := addTagEvent(tx, rp.ID, tag, "", old.Digest, who, "delete"); err != nil {

@@ -66,7 +66,10 @@ type Uploads struct {
 }
 
 // Collection of what nothing refers to.
-type Collection struct{ Grace, Undelete, Sweep time.Duration }
+type Collection struct {
+	Grace, Undelete, Sweep time.Duration
+	KeepUntagged           bool
+}
 
 // Organizations: who may create them, how many, and whether a push does.
 type Organizations struct {
@@ -150,6 +153,7 @@ func (c *Config) Keys() []Key {
 		{"collection.grace", (*durationValue)(&c.Collection.Grace), "`time` that something without reference is kept"},
 		{"collection.undelete", (*durationValue)(&c.Collection.Undelete), "`time` that a deleted image can come back"},
 		{"collection.sweep", (*durationValue)(&c.Collection.Sweep), "`time` between two looks for what is due"},
+		{"collection.keep_untagged", (*boolValue)(&c.Collection.KeepUntagged), "an image without a tag stays until it is deleted by its digest"},
 		{"organizations.create_on_push", (*boolValue)(&c.Organizations.CreateOnPush), "a push creates the organization as well"},
 		{"organizations.users_create", (*boolValue)(&c.Organizations.UsersCreate), "every user may create organizations, not administrators alone"},
 		{"organizations.per_account", (*intValue)(&c.Organizations.PerAccount), "`number` of organizations of one account, 0 for any"},

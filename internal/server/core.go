@@ -66,6 +66,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		// The registry takes zero for its own default; here it means at once.
 		Grace:        max(cfg.Collection.Grace, 1),
 		Undelete:     max(cfg.Collection.Undelete, 1),
+		KeepUntagged: cfg.Collection.KeepUntagged,
 		SweepEvery:   cfg.Collection.Sweep,
 		UploadLife:   cfg.Uploads.Life,
 		OpenUploads:  cfg.Uploads.Open,
