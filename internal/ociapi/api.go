@@ -66,6 +66,7 @@ func New(r *registry.Registry, a *iam.Authority, o Options) *API {
 		rt := &routes[i]
 		m := metrics.Route("oci_"+rt.kind.String(), fail)
 		m.Secret = rt.upload
+		m.Quiet = rt.step
 		api.routes[rt.kind] = served{rt, m}
 	}
 	api.version = metrics.Route("version", fail)

@@ -26,6 +26,7 @@ type route struct {
 	early  bool       // ask for the right first: a body or a transaction follows
 	upload bool       // the path ends in the id of an upload
 	late   bool       // an expired token may still go on with its upload
+	step   bool       // of a push, whose manifest has a line in the log
 	handle func(*API, *call) error
 }
 
@@ -45,9 +46,9 @@ var routes = [...]route{
 	{kind: oci.BlobHead, end: "end-2", access: pull, do: iam.Pull, handle: (*API).headBlob},
 	{kind: oci.BlobDelete, end: "end-10", access: remove, do: iam.DeleteTag, writes: true, early: true, handle: (*API).deleteBlob},
 
-	{kind: oci.UploadStart, end: "end-4, end-11", access: push, do: iam.Push, writes: true, handle: (*API).startUpload},
+	{kind: oci.UploadStart, end: "end-4, end-11", access: push, do: iam.Push, writes: true, step: true, handle: (*API).startUpload},
 	{kind: oci.UploadStatus, end: "end-13", access: push, do: iam.Push, upload: true, late: true, handle: (*API).uploadStatus},
-	{kind: oci.UploadPatch, end: "end-5", access: push, do: iam.Push, writes: true, upload: true, late: true, handle: (*API).patchUpload},
-	{kind: oci.UploadPut, end: "end-6", access: push, do: iam.Push, writes: true, upload: true, late: true, handle: (*API).putUpload},
+	{kind: oci.UploadPatch, end: "end-5", access: push, do: iam.Push, writes: true, upload: true, late: true, step: true, handle: (*API).patchUpload},
+	{kind: oci.UploadPut, end: "end-6", access: push, do: iam.Push, writes: true, upload: true, late: true, step: true, handle: (*API).putUpload},
 	{kind: oci.UploadCancel, end: "end-14", access: push, do: iam.Push, writes: true, upload: true, handle: (*API).cancelUpload},
 }

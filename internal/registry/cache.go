@@ -20,6 +20,10 @@ type (
 		repo   int64
 		digest oci.Digest
 	}
+	referrersKey struct {
+		repo    int64
+		subject oci.Digest
+	}
 	bodyKey int64 // a manifest's body, by id: it never changes
 )
 
@@ -126,6 +130,8 @@ func (c *cache) invalidate(keys []any) {
 		case manifestKey:
 			drop(c, k)
 		case blobKey:
+			drop(c, k)
+		case referrersKey:
 			drop(c, k)
 		}
 	}

@@ -30,14 +30,18 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 	if err != nil {
 		return false, err
 	}
-	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND deleted IS NULL`+tx.ForUpdate(), rp.ID, string(d))
+	type row struct {
+		ID      int64
+		Subject oci.Digest
+	}
+	m, err := db.One[row](tx.Context(), tx, `SELECT id, subject FROM manifest WHERE repository = $1 AND digest = $2 AND deleted IS NULL`+tx.ForUpdate(), rp.ID, string(d))
 	if errors.Is(err, db.ErrNone) {
 		return false, manifestUnknown(name, oci.Reference{Digest: d})
 	}
 	if err != nil {
 		return false, err
 	}
-	tags, err := db.All[string](tx.Context(), tx, `DELETE FROM tag WHERE id IN (SELECT id FROM tag WHERE manifest = $1 LIMIT $2) RETURNING name`, id, maxTagsPerDelete)
+	tags, err := db.All[string](tx.Context(), tx, `DELETE FROM tag WHERE id IN (SELECT id FROM tag WHERE manifest = $1 LIMIT $2) RETURNING name`, m.ID, maxTagsPerDelete)
 	if err != nil {
 		return false, err
 	}
@@ -50,10 +54,13 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 	if len(tags) == maxTagsPerDelete {
 		return false, nil
 	}
-	if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, id, tx.Micros()); err != nil {
+	if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, m.ID, tx.Micros()); err != nil {
 		return false, err
 	}
 	tx.Invalidate(manifestKey{rp.ID, string(d)})
+	if m.Subject != "" {
+		tx.Invalidate(referrersKey{rp.ID, m.Subject})
+	}
 	tx.AfterCommit(r.wakeCollector)
 	if err := r.review(tx, rp.ID, d, kindManifest, r.o.Undelete); err != nil {
 		return false, err

@@ -143,6 +143,9 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) error {
 		}
 	}
 	tx.Invalidate(manifestKey{rp.ID, string(p.digest)})
+	if p.Subject != nil {
+		tx.Invalidate(referrersKey{rp.ID, p.Subject.Digest})
+	}
 	if err := touch(tx, rp.ID); err != nil {
 		return err
 	}

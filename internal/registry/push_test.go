@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	"berth.dev/berth/internal/fault"
@@ -363,7 +364,7 @@ func TestReferrers(t *testing.T) {
 		w.must(err)
 		for _, x := range p.Items {
 			got = append(got, string(x.Digest))
-			if len(x.Annotations) == 0 {
+			if !strings.Contains(string(x.Descriptor), `"annotations":{"note":`) {
 				t.Error("annotations are missing")
 			}
 		}
@@ -378,6 +379,13 @@ func TestReferrers(t *testing.T) {
 	w.must(err)
 	if len(p.Items) != 2 {
 		t.Fatalf("%d of type b", len(p.Items))
+	}
+	// The list is exact after every change.
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, p.Items[0].Digest))
+	p, err = w.Registry.Referrers(w.ctx, w.admin, app, digestOf(subject), "", "", 10)
+	w.must(err)
+	if len(p.Items) != 4 {
+		t.Fatalf("%d after one was deleted", len(p.Items))
 	}
 	p, err = w.Registry.Referrers(w.ctx, w.admin, "acme/absent", digestOf(subject), "", "", 10)
 	if w.must(err); p.Items == nil || len(p.Items) != 0 {

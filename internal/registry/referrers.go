@@ -1,14 +1,27 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
 )
+
+// A Referrer is one entry of a referrers list.
+type Referrer struct {
+	Digest       oci.Digest
+	ArtifactType string
+	Descriptor   json.RawMessage // of the manifest, as the list shows it
+}
+
+// maxCachedReferrers bounds the lists that are kept in memory; longer ones are
+// read a page at a time.
+const maxCachedReferrers = 2000
 
 // Referrers lists the manifests whose subject is d, by digest, those behind
 // after; with artifactType only those of that type. The subject need not exist,
@@ -23,6 +36,53 @@ func (r *Registry) Referrers(ctx context.Context, who iam.Caller, name oci.Name,
 		return Page[Referrer]{}, err
 	}
 	n = clampPage(n)
+	if r.db.Exact() {
+		all, err := r.allReferrers(ctx, rp.ID, d)
+		if err != nil {
+			return Page[Referrer]{}, err
+		}
+		if len(all) <= maxCachedReferrers {
+			return page(pick(all, artifactType, after, n+1), n), nil
+		}
+	}
+	list, err := r.readReferrers(ctx, rp.ID, d, artifactType, after, n+1)
+	return page(list, n), err
+}
+
+// allReferrers returns the whole list, one more than the most that is cached
+// if it is longer.
+func (r *Registry) allReferrers(ctx context.Context, repo int64, d oci.Digest) ([]Referrer, error) {
+	return cached(r.cache, referrersKey{repo, d}, func() ([]Referrer, int, error) {
+		all, err := r.readReferrers(ctx, repo, d, "", "", maxCachedReferrers+1)
+		size := 256
+		for _, m := range all {
+			size += 128 + len(m.Descriptor)
+		}
+		return all, size, err
+	})
+}
+
+// pick returns a page of a sorted list.
+func pick(all []Referrer, artifactType, after string, n int) []Referrer {
+	from, found := slices.BinarySearchFunc(all, after, func(m Referrer, after string) int {
+		return cmp.Compare(string(m.Digest), after)
+	})
+	if found {
+		from++
+	}
+	list := make([]Referrer, 0, min(n, len(all)-from))
+	for _, m := range all[from:] {
+		if len(list) == n {
+			break
+		}
+		if artifactType == "" || m.ArtifactType == artifactType {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func (r *Registry) readReferrers(ctx context.Context, repo int64, d oci.Digest, artifactType, after string, n int) ([]Referrer, error) {
 	type row struct {
 		MediaType, Digest         string
 		Size                      int64
@@ -30,21 +90,32 @@ func (r *Registry) Referrers(ctx context.Context, who iam.Caller, name oci.Name,
 	}
 	query := `SELECT media_type, digest, size, artifact_type, annotations FROM manifest
 		WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3 AND deleted IS NULL`
-	args := []any{rp.ID, string(d), after, n + 1}
+	args := []any{repo, string(d), after, n}
 	if artifactType != "" {
 		query += ` AND artifact_type = $5`
 		args = append(args, artifactType)
 	}
 	rows, err := db.All[row](ctx, r.db, query+` ORDER BY digest LIMIT $4`, args...)
 	if err != nil {
-		return Page[Referrer]{}, err
+		return nil, err
 	}
 	list := make([]Referrer, len(rows))
 	for i, m := range rows {
-		list[i] = Referrer{MediaType: m.MediaType, Digest: oci.Digest(m.Digest), Size: m.Size, ArtifactType: m.ArtifactType}
+		shown := struct {
+			MediaType    string          `json:"mediaType"`
+			Digest       string          `json:"digest"`
+			Size         int64           `json:"size"`
+			ArtifactType string          `json:"artifactType,omitempty"`
+			Annotations  json.RawMessage `json:"annotations,omitempty"`
+		}{m.MediaType, m.Digest, m.Size, m.ArtifactType, nil}
 		if m.Annotations != "" {
-			list[i].Annotations = json.RawMessage(m.Annotations)
+			shown.Annotations = json.RawMessage(m.Annotations)
 		}
+		text, err := json.Marshal(shown)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = Referrer{Digest: oci.Digest(m.Digest), ArtifactType: m.ArtifactType, Descriptor: text}
 	}
-	return page(list, n), nil
+	return list, nil
 }

@@ -144,12 +144,12 @@ func (r *Registry) reviewManifest(tx *db.Tx, v reviewRow, s *CollectorStats) (ti
 			return 0, err
 		}
 	}
-	return 0, r.removeManifest(tx, v.Repository, m.ID, v.Digest, s)
+	return 0, r.removeManifest(tx, v.Repository, m.ID, v.Digest, m.Subject, s)
 }
 
 // removeManifest removes a manifest for good and queues reviews of what it
 // kept: its blobs, its children, and the referrers it was the subject of.
-func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d string, s *CollectorStats) error {
+func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d, subject string, s *CollectorStats) error {
 	const queue = ` ON CONFLICT (repository, digest, kind) DO UPDATE SET due = excluded.due WHERE review.due < excluded.due`
 	if _, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
 		SELECT repository, child, kind, $2, $2 FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child`+queue, id, tx.Micros()); err != nil {
@@ -163,6 +163,9 @@ func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d string, s *Collec
 		return err
 	}
 	tx.Invalidate(manifestKey{repo, d})
+	if subject != "" {
+		tx.Invalidate(referrersKey{repo, oci.Digest(subject)})
+	}
 	s.Manifests++
 	return nil
 }
@@ -171,15 +174,15 @@ func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d string, s *Collec
 func (r *Registry) emptyRepo(tx *db.Tx, v reviewRow, s *CollectorStats) (time.Duration, error) {
 	const again = time.Microsecond
 	type row struct {
-		ID     int64
-		Digest string
+		ID              int64
+		Digest, Subject string
 	}
-	manifests, err := db.All[row](tx.Context(), tx, `SELECT id, digest FROM manifest WHERE repository = $1 LIMIT $2`, v.Repository, reviewsPerBatch)
+	manifests, err := db.All[row](tx.Context(), tx, `SELECT id, digest, subject FROM manifest WHERE repository = $1 LIMIT $2`, v.Repository, reviewsPerBatch)
 	if err != nil {
 		return 0, err
 	}
 	for _, m := range manifests {
-		if err := r.removeManifest(tx, v.Repository, m.ID, m.Digest, s); err != nil {
+		if err := r.removeManifest(tx, v.Repository, m.ID, m.Digest, m.Subject, s); err != nil {
 			return 0, err
 		}
 	}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"time"
 
 	"berth.dev/berth/internal/oci"
@@ -67,15 +66,6 @@ type Manifest struct {
 	MediaType string
 	Size      int64
 	Body      []byte
-}
-
-// Referrer is one entry of a referrers list.
-type Referrer struct {
-	MediaType    string          `json:"mediaType"`
-	Digest       oci.Digest      `json:"digest"`
-	Size         int64           `json:"size"`
-	ArtifactType string          `json:"artifactType,omitempty"`
-	Annotations  json.RawMessage `json:"annotations,omitempty"`
 }
 
 // TagEvent is one line of a tag's history.

@@ -54,14 +54,15 @@ func aborted(p any) bool {
 }
 
 // log writes the access log: what changed something or failed, at info;
-// successful reads, by far the most, at debug; our own failures at error.
+// successful reads and single steps, by far the most, at debug; our own failures
+// at error.
 func (s *Server) log(w *Response, status int, took time.Duration, received int64) {
 	r := w.r
 	level := slog.LevelInfo
 	switch {
 	case status >= 500, w.err != nil && status < 400 && r.Context().Err() == nil && !isTimeout(w.err):
 		level = slog.LevelError // also an answer that broke off for a reason of ours
-	case status < 400 && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+	case status < 400 && (w.route.Quiet || r.Method == http.MethodGet || r.Method == http.MethodHead):
 		level = slog.LevelDebug
 	}
 	ctx := r.Context()

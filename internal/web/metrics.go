@@ -48,6 +48,9 @@ type Fail func(w http.ResponseWriter, r *http.Request, err error)
 type Route struct {
 	// Secret says that the last element of the path must not be logged.
 	Secret bool
+	// Quiet says that a success is a step of something larger, which has a
+	// line of its own: it is logged at debug.
+	Quiet bool
 
 	name     string
 	fail     Fail
