@@ -83,6 +83,16 @@ func cached[T any, K comparable](c *cache, k K, read func() (T, int, error)) (T,
 	return v, nil
 }
 
+// peek returns the value of the key if it is there.
+func peek[T any, K comparable](c *cache, k K) (T, bool) {
+	s := shardOf(c, k)
+	s.mu.RLock()
+	e, ok := s.entries[k]
+	s.mu.RUnlock()
+	v, _ := e.value.(T)
+	return v, ok
+}
+
 func (s *cacheShard) put(k, v any, n int, gen uint64) {
 	if n > s.limit/4 {
 		return

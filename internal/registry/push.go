@@ -49,15 +49,23 @@ func (r *Registry) PutManifest(ctx context.Context, who iam.Caller, name oci.Nam
 	if err := r.blobs.Free(ctx); err != nil {
 		return PutResult{}, err
 	}
-	_, err = db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
+	type outcome struct {
+		repo    int64
+		changed bool
+	}
+	out, err := db.Update(ctx, r.db, func(tx *db.Tx) (outcome, error) {
 		rp, err := r.repoForPush(tx, who, name)
 		if err != nil {
-			return struct{}{}, err
+			return outcome{}, err
 		}
-		return struct{}{}, r.put(tx, who, rp, p)
+		changed, err := r.put(tx, who, rp, p)
+		return outcome{rp.ID, changed}, err
 	})
 	if err != nil {
 		return PutResult{}, err
+	}
+	if !out.changed {
+		r.remember(ctx, out.repo, p)
 	}
 	return result, nil
 }
@@ -92,27 +100,45 @@ func newPush(ref oci.Reference, tags []string, mediaType string, body []byte) (p
 	return p, nil
 }
 
-// isThere tells whether the push would change nothing: a pipeline that pushes
-// an unchanged image costs no write.
+// references are the names under which the push can be read afterwards.
+func (p push) references() []oci.Reference {
+	refs := []oci.Reference{{Digest: p.digest}}
+	for _, t := range p.tags {
+		refs = append(refs, oci.Reference{Tag: t})
+	}
+	return refs
+}
+
+// isThere tells whether it is known that the push would change nothing: a
+// pipeline that pushes an unchanged image costs no transaction. Where the
+// cache is exact only the cache is asked; the transaction finds out the rest.
 func (r *Registry) isThere(ctx context.Context, name oci.Name, p push) (bool, error) {
 	rp, err := r.repo(ctx, name)
 	if err != nil {
 		return false, ignoreNone(err)
 	}
-	refs := []oci.Reference{{Digest: p.digest}}
-	for _, t := range p.tags {
-		refs = append(refs, oci.Reference{Tag: t})
-	}
-	for _, ref := range refs {
-		m, err := r.manifest(ctx, rp.ID, ref)
-		if err != nil {
+	for _, ref := range p.references() {
+		var m *Manifest
+		if r.db.Exact() {
+			_, key := manifestQuery(ref)
+			m, _ = peek[*Manifest](r.cache, manifestKey{rp.ID, key})
+		} else if m, err = r.manifest(ctx, rp.ID, ref); err != nil {
 			return false, ignoreNone(err)
 		}
-		if m.Digest != p.digest || m.MediaType != p.MediaType {
+		if m == nil || m.Digest != p.digest || m.MediaType != p.MediaType {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// remember reads what a push found unchanged, for the next one to find.
+func (r *Registry) remember(ctx context.Context, repo int64, p push) {
+	for _, ref := range p.references() {
+		if _, err := r.manifest(ctx, repo, ref); err != nil {
+			return // it will be read when it is needed
+		}
+	}
 }
 
 func ignoreNone(err error) error {
@@ -122,34 +148,51 @@ func ignoreNone(err error) error {
 	return err
 }
 
-func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) error {
+// put stores what of the push is not there yet, and tells whether that was
+// anything at all.
+func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed bool, err error) {
 	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForKeyShare()); err != nil {
-		return err
+		return false, err
 	}
+	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND media_type = $3 AND deleted IS NULL`+tx.ForShare(),
+		rp.ID, string(p.digest), p.MediaType)
+	if errors.Is(err, db.ErrNone) {
+		changed = true
+		id, err = r.addNew(tx, rp, p)
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
+		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push")
+		if err != nil {
+			return false, err
+		}
+		changed = changed || moved
+	}
+	if !changed {
+		return false, nil
+	}
+	if err := touch(tx, rp.ID); err != nil {
+		return false, err
+	}
+	return true, r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")
+}
+
+// addNew stores a manifest that is not there, or that is deleted.
+func (r *Registry) addNew(tx *db.Tx, rp repoRow, p push) (int64, error) {
 	if err := checkReferences(tx, rp, p); err != nil {
-		return err
+		return 0, err
 	}
 	foreign, err := lockLinked(tx, rp, p.Optional())
 	if err != nil {
-		return err
-	}
-	id, err := addManifest(tx, rp, p, foreign)
-	if err != nil {
-		return err
-	}
-	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
-		if err := r.setTag(tx, who, rp, t, id, p.digest, "push"); err != nil {
-			return err
-		}
+		return 0, err
 	}
 	tx.Invalidate(manifestKey{rp.ID, string(p.digest)})
 	if p.Subject != nil {
 		tx.Invalidate(referrersKey{rp.ID, p.Subject.Digest})
 	}
-	if err := touch(tx, rp.ID); err != nil {
-		return err
-	}
-	return r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")
+	return addManifest(tx, rp, p, foreign)
 }
 
 // placeholders returns "$from, …" for n arguments.

@@ -15,30 +15,30 @@ type tagTarget struct {
 	Digest   string
 }
 
-// setTag points a tag to a manifest. What it pointed to before is reviewed
-// when its undelete window is over.
-func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string) error {
+// setTag points a tag to a manifest and tells whether it did not before. What
+// it pointed to is reviewed when its undelete window is over.
+func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string) (moved bool, err error) {
 	old, err := db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
 		WHERE t.repository = $1 AND t.name = $2`, rp.ID, name)
 	if err != nil && !errors.Is(err, db.ErrNone) {
-		return err
+		return false, err
 	}
 	if err == nil && old.Manifest == manifest {
-		return nil
+		return false, nil
 	}
 	_, err = tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
 		ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`,
 		rp.ID, name, manifest, tx.Micros())
 	if err != nil {
-		return err
+		return false, err
 	}
 	tx.Invalidate(manifestKey{rp.ID, name})
 	if old.Digest != "" {
 		if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return addTagEvent(tx, rp.ID, name, string(d), old.Digest, who, cause)
+	return true, addTagEvent(tx, rp.ID, name, string(d), old.Digest, who, cause)
 }
 
 // reviewUntagged queues a look at a manifest that lost a tag, when its undelete

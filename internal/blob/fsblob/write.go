@@ -58,7 +58,9 @@ func (d *Driver) Append(_ context.Context, key string, s blob.State, r io.Reader
 		d.files.put(key, f)
 		return nil, nil, storage(err)
 	}
-	w.start()
+	if w.started > off { // a short body is synced at once
+		w.start()
+	}
 	d.files.put(key, f)
 	return encode(w.off), nil, nil
 }
