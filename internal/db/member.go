@@ -96,6 +96,7 @@ func (m *member) savepoint(w *writer, keep bool) {
 		return
 	}
 	m.tx = w.s.d.newTx(m.ctx, m.conn, w.s.clock.now())
+	m.tx.exact, m.tx.group = true, w.keys
 	undo := true
 	defer func() {
 		if bad := m.tx.end(); bad != nil {

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type Tx struct {
 	now    int64 // microseconds
 	err    error // why no further statement is run
 	keys   []any
+	group  []any // keys of earlier transactions that commit with this one
+	exact  bool  // caches are
 	after  []func()
 }
 
@@ -124,6 +127,13 @@ func (tx *Tx) onPostgres(s string) string {
 // Invalidate has the keys delivered to the functions of OnInvalidate after
 // COMMIT and before Update returns, unless the transaction is rolled back.
 func (tx *Tx) Invalidate(keys ...any) { tx.keys = append(tx.keys, keys...) }
+
+// Settled reports that a cache may be asked instead of the database: it is
+// exact (DB.Exact), and no key for which changed is true has been invalidated by
+// this transaction or by an earlier one that commits together with it.
+func (tx *Tx) Settled(changed func(key any) bool) bool {
+	return tx.exact && !slices.ContainsFunc(tx.keys, changed) && !slices.ContainsFunc(tx.group, changed)
+}
 
 // AfterCommit has fn called after COMMIT, before Update returns and in its
 // goroutine. It is for waking somebody up: work that must not be lost is a row.

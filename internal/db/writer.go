@@ -33,6 +33,7 @@ type writer struct {
 	stop    chan struct{}
 	stopped chan struct{}
 	group   []*member
+	keys    []any         // what the group has invalidated so far
 	limit   time.Duration // how long a group takes members
 	version int64         // data_version when last looked at
 }
@@ -88,7 +89,7 @@ func (w *writer) close() error {
 
 // serve runs and commits one group that begins with m.
 func (w *writer) serve(m *member) {
-	w.group = w.group[:0]
+	w.group, w.keys = w.group[:0], nil
 	defer func() { clear(w.group) }() // or they would live until the next large group
 	begun := time.Now()
 	for ; m != nil; m = w.next(begun) {
@@ -109,6 +110,7 @@ func (w *writer) serve(m *member) {
 			}
 			return
 		}
+		w.note(m)
 	}
 	if len(w.group) > 0 {
 		w.commit(w.group)
@@ -146,12 +148,22 @@ func (w *writer) alone(m *member) {
 		w.answer(m, err)
 		return
 	}
+	w.keys = nil
 	if w.lend(m); m.broken {
 		w.abandon(m.err)
 		w.answer(m, sqliteFault(m.err))
 		return
 	}
+	w.note(m)
 	w.commit([]*member{m})
+}
+
+// note keeps what a member has invalidated, for those behind it in the group
+// and for the caches after COMMIT.
+func (w *writer) note(m *member) {
+	if m.err == nil && !m.gone {
+		w.keys = append(w.keys, m.tx.keys...)
+	}
 }
 
 // begin starts a transaction, on a new connection if the last one was lost.
@@ -206,14 +218,8 @@ func (w *writer) commit(members []*member) {
 		return
 	}
 	d.commits.Add(1)
-	var keys []any
-	for _, m := range members {
-		if m.err == nil && !m.gone {
-			keys = append(keys, m.tx.keys...)
-		}
-	}
-	if len(keys) > 0 {
-		d.invalidate(keys)
+	if len(w.keys) > 0 {
+		d.invalidate(w.keys)
 	}
 	for _, m := range members {
 		w.answer(m, m.err)

@@ -10,7 +10,7 @@ import (
 )
 
 // Allow decides whether the caller may do this, from the rows as the
-// transaction sees them. It decides and nothing else. Errors:
+// transaction sees them, or from a cache that is known to say the same. It decides and nothing else. Errors:
 // fault.Unauthorized for anonymous and disabled callers; fault.Denied with one
 // sentence that says which right is missing where, the same for what does not
 // exist and what belongs to another account.
@@ -21,7 +21,7 @@ func (a *Authority) Allow(tx *db.Tx, who Caller, do Action, on Resource) error {
 	}
 	var s *standing
 	if about.user != "" {
-		if s, err = readStanding(tx.Context(), tx, about); err != nil {
+		if s, err = a.standingIn(tx, who.Account, about); err != nil {
 			return err
 		}
 	}

@@ -73,6 +73,18 @@ func (a *Authority) standing(ctx context.Context, account string, about ask) (*s
 	return s, err
 }
 
+// standingIn is readStanding inside a transaction. Where nothing that commits
+// with it has raised the account's epoch, the cache says what the rows say.
+func (a *Authority) standingIn(tx *db.Tx, account string, about ask) (*standing, error) {
+	if tx.Settled(func(key any) bool { k, ok := key.(raised); return ok && k.account == account }) {
+		epoch := a.epochs.of(account)
+		if s, ok := a.standings.get(about); ok && s.epoch == epoch {
+			return &s.standing, nil
+		}
+	}
+	return readStanding(tx.Context(), tx, about)
+}
+
 // good reports whether the user may do anything at all at now.
 func (s *standing) good(now time.Time) bool {
 	return s.Enabled && (s.Expires == nil || now.UnixMicro() < *s.Expires)

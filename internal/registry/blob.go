@@ -183,11 +183,13 @@ func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d o
 		return oci.Descriptor{}, false, err
 	}
 	if from == "" {
-		found, err := mountable(ctx, r.db, d, from, func(on iam.Resource) (bool, error) { return r.iam.May(ctx, who, iam.Pull, on) })
+		found, err := mountable(ctx, r.db, d, from, func(rp *repoRow) (bool, error) { return r.iam.May(ctx, who, iam.Pull, resource(rp)) })
 		if err != nil || found == nil {
 			return oci.Descriptor{}, false, err
 		}
 		from = oci.Name(found.Path)
+	} else if err := r.warm(ctx, from, d); err != nil {
+		return oci.Descriptor{}, false, err
 	}
 	size, err := db.Update(ctx, r.db, func(tx *db.Tx) (int64, error) {
 		src, err := r.mountSource(tx, who, d, from)
@@ -209,15 +211,34 @@ func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d o
 	return oci.Descriptor{MediaType: octetStream, Digest: d, Size: size}, true, nil
 }
 
+// warm reads, where the cache is exact, what the transaction of a mount will
+// want to know: several blobs are mounted from one repository.
+func (r *Registry) warm(ctx context.Context, from oci.Name, d oci.Digest) error {
+	if !r.db.Exact() {
+		return nil
+	}
+	rp, err := r.repo(ctx, from)
+	if err != nil {
+		return ignoreNone(err)
+	}
+	if _, err := r.link(ctx, rp, d); err != nil && !fault.Is(err, fault.BlobUnknown) {
+		return err
+	}
+	return nil
+}
+
 // mountSource finds the link to mount from, and keeps it from the collector.
 func (r *Registry) mountSource(tx *db.Tx, who iam.Caller, d oci.Digest, from oci.Name) (*mountRow, error) {
-	src, err := mountable(tx.Context(), tx, d, from, func(on iam.Resource) (bool, error) {
-		err := r.iam.Allow(tx, who, iam.Pull, on)
-		if fault.Is(err, fault.Denied) || fault.Is(err, fault.Unauthorized) {
-			return false, nil
+	if rp, ok := peekIn[repoRow](tx, r.cache, repoKey(from)); ok && rp.ID != 0 {
+		if l, ok := peekIn[linkRow](tx, r.cache, blobKey{rp.ID, d}); ok {
+			may, err := r.mayPull(tx, who, &rp)
+			if err != nil || !may {
+				return nil, err
+			}
+			return &mountRow{rp, l.Size}, nil
 		}
-		return err == nil, err
-	})
+	}
+	src, err := mountable(tx.Context(), tx, d, from, func(rp *repoRow) (bool, error) { return r.mayPull(tx, who, rp) })
 	if err != nil || src == nil || tx.ForShare() == "" {
 		return src, err
 	}
@@ -230,6 +251,15 @@ func (r *Registry) mountSource(tx *db.Tx, who iam.Caller, d oci.Digest, from oci
 	return src, err
 }
 
+// mayPull tells inside a transaction whether the caller may pull.
+func (r *Registry) mayPull(tx *db.Tx, who iam.Caller, rp *repoRow) (bool, error) {
+	err := r.iam.Allow(tx, who, iam.Pull, resource(rp))
+	if fault.Is(err, fault.Denied) || fault.Is(err, fault.Unauthorized) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 type mountRow struct {
 	repoRow
 	Size int64
@@ -237,7 +267,7 @@ type mountRow struct {
 
 // mountable returns a repository that has the blob and that may be pulled
 // from, nil if there is none.
-func mountable(ctx context.Context, q db.Querier, d oci.Digest, from oci.Name, may func(iam.Resource) (bool, error)) (*mountRow, error) {
+func mountable(ctx context.Context, q db.Querier, d oci.Digest, from oci.Name, may func(*repoRow) (bool, error)) (*mountRow, error) {
 	const query = `SELECT r.id, r.organization, r.account, r.path, r.public, b.size
 		FROM link l JOIN repository r ON r.id = l.repository JOIN blob b ON b.digest = l.digest
 		WHERE l.digest = $1 AND l.deleted IS NULL AND r.organization <> 0`
@@ -252,7 +282,7 @@ func mountable(ctx context.Context, q db.Querier, d oci.Digest, from oci.Name, m
 		return nil, err
 	}
 	for i := range rows {
-		if ok, err := may(resource(&rows[i].repoRow)); ok || err != nil {
+		if ok, err := may(&rows[i].repoRow); ok || err != nil {
 			return &rows[i], err
 		}
 	}

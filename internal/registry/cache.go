@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"sync"
 
+	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/oci"
 )
 
@@ -36,7 +37,7 @@ type cache struct {
 	shards [cacheShards]cacheShard
 }
 
-const cacheShards = 64
+const cacheShards = 16
 
 type cacheShard struct {
 	mu      sync.RWMutex
@@ -91,6 +92,20 @@ func peek[T any, K comparable](c *cache, k K) (T, bool) {
 	s.mu.RUnlock()
 	v, _ := e.value.(T)
 	return v, ok
+}
+
+// largest is how many bytes one value may take, so that it does not drive all
+// others out of its shard.
+func (c *cache) largest() int { return c.shards[0].limit / 4 }
+
+// peekIn is peek inside a transaction: it finds only what the transaction would
+// read as well.
+func peekIn[T any, K comparable](tx *db.Tx, c *cache, k K) (T, bool) {
+	if !tx.Settled(func(changed any) bool { return changed == any(k) }) {
+		var none T
+		return none, false
+	}
+	return peek[T](c, k)
 }
 
 func (s *cacheShard) put(k, v any, n int, gen uint64) {

@@ -171,9 +171,9 @@ func TestDeleteBlob(t *testing.T) {
 
 func TestHeadByAPusherHoldsTheBlob(t *testing.T) {
 	t.Parallel()
-	w := open(t, registry.Options{Grace: 400 * time.Millisecond})
+	w := open(t, registry.Options{Grace: 1500 * time.Millisecond})
 	d := w.pushBlob(app, bytesOf("hold", 30<<10))
-	end := time.Now().Add(1200 * time.Millisecond)
+	end := time.Now().Add(4 * time.Second)
 	for time.Now().Before(end) {
 		if _, err := w.StatBlob(w.ctx, w.admin, app, d); err != nil {
 			t.Fatalf("a blob that a pusher asks for again and again: %v", err)
@@ -194,7 +194,7 @@ func TestHeadByAPusherHoldsTheBlob(t *testing.T) {
 // Run reclaims without being asked and stops with its context.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	w := open(t, registry.Options{Grace: 50 * time.Millisecond, Undelete: 50 * time.Millisecond, SweepEvery: time.Second})
+	w := open(t, registry.Options{Grace: 2 * time.Second, Undelete: 50 * time.Millisecond, SweepEvery: time.Second})
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

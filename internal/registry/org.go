@@ -48,6 +48,15 @@ func (r *Registry) org(ctx context.Context, name string) (orgRow, error) {
 	})
 }
 
+// orgIn reads an organization's row inside a transaction, from the cache where
+// that says the same.
+func (r *Registry) orgIn(tx *db.Tx, name string) (orgRow, error) {
+	if o, ok := peekIn[orgRow](tx, r.cache, orgKey(name)); ok {
+		return o, nil
+	}
+	return orgByName(tx.Context(), tx, name)
+}
+
 // CreateOrg makes an organization in the caller's account. The caller gets the
 // right 7 on it. Names are unique in the whole installation.
 //

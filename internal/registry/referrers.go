@@ -19,9 +19,16 @@ type Referrer struct {
 	Descriptor   json.RawMessage // of the manifest, as the list shows it
 }
 
-// maxCachedReferrers bounds the lists that are kept in memory; longer ones are
+// maxListedReferrers bounds the lists that are kept in memory; longer ones are
 // read a page at a time.
-const maxCachedReferrers = 2000
+const maxListedReferrers = 2000
+
+// referrersList is what is kept of a subject's referrers: all of them, or that
+// they are too many.
+type referrersList struct {
+	all  []Referrer
+	long bool
+}
 
 // Referrers lists the manifests whose subject is d, by digest, those behind
 // after; with artifactType only those of that type. The subject need not exist,
@@ -37,28 +44,31 @@ func (r *Registry) Referrers(ctx context.Context, who iam.Caller, name oci.Name,
 	}
 	n = clampPage(n)
 	if r.db.Exact() {
-		all, err := r.allReferrers(ctx, rp.ID, d)
+		list, err := r.listedReferrers(ctx, rp.ID, d)
 		if err != nil {
 			return Page[Referrer]{}, err
 		}
-		if len(all) <= maxCachedReferrers {
-			return page(pick(all, artifactType, after, n+1), n), nil
+		if !list.long {
+			return page(pick(list.all, artifactType, after, n+1), n), nil
 		}
 	}
 	list, err := r.readReferrers(ctx, rp.ID, d, artifactType, after, n+1)
 	return page(list, n), err
 }
 
-// allReferrers returns the whole list, one more than the most that is cached
-// if it is longer.
-func (r *Registry) allReferrers(ctx context.Context, repo int64, d oci.Digest) ([]Referrer, error) {
-	return cached(r.cache, referrersKey{repo, d}, func() ([]Referrer, int, error) {
-		all, err := r.readReferrers(ctx, repo, d, "", "", maxCachedReferrers+1)
-		size := 256
+// listedReferrers reads the list through the cache.
+func (r *Registry) listedReferrers(ctx context.Context, repo int64, d oci.Digest) (referrersList, error) {
+	return cached(r.cache, referrersKey{repo, d}, func() (referrersList, int, error) {
+		const entry = 256 // besides the text of each
+		all, err := r.readReferrers(ctx, repo, d, "", "", maxListedReferrers+1)
+		size := entry
 		for _, m := range all {
-			size += 128 + len(m.Descriptor)
+			size += entry + len(m.Descriptor)
 		}
-		return all, size, err
+		if len(all) > maxListedReferrers || size > r.cache.largest() {
+			return referrersList{long: true}, entry, err
+		}
+		return referrersList{all: all}, size, err
 	})
 }
 

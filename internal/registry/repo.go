@@ -100,10 +100,23 @@ func (r *Registry) repo(ctx context.Context, name oci.Name) (repoRow, error) {
 	return rp, err
 }
 
+// repoIn reads a repository's row inside a transaction, from the cache where
+// that says the same.
+func (r *Registry) repoIn(tx *db.Tx, name oci.Name) (repoRow, error) {
+	rp, ok := peekIn[repoRow](tx, r.cache, repoKey(name))
+	switch {
+	case !ok:
+		return repoByPath(tx.Context(), tx, name)
+	case rp.ID == 0:
+		return rp, db.ErrNone
+	}
+	return rp, nil
+}
+
 // repoFor finds a repository inside a transaction and decides whether the
 // caller may do this to it.
 func (r *Registry) repoFor(tx *db.Tx, who iam.Caller, name oci.Name, do iam.Action) (repoRow, error) {
-	rp, err := repoByPath(tx.Context(), tx, name)
+	rp, err := r.repoIn(tx, name)
 	if errors.Is(err, db.ErrNone) {
 		return rp, r.absent(tx.Context(), tx, who, name, do)
 	}
@@ -116,14 +129,14 @@ func (r *Registry) repoFor(tx *db.Tx, who iam.Caller, name oci.Name, do iam.Acti
 // repoForPush is repoFor for uploads: what is missing is created where the
 // rules allow it.
 func (r *Registry) repoForPush(tx *db.Tx, who iam.Caller, name oci.Name) (repoRow, error) {
-	rp, err := repoByPath(tx.Context(), tx, name)
+	rp, err := r.repoIn(tx, name)
 	if err == nil {
 		return rp, r.iam.Allow(tx, who, iam.Push, resource(&rp))
 	}
 	if !errors.Is(err, db.ErrNone) {
 		return rp, err
 	}
-	o, err := orgByName(tx.Context(), tx, name.Organization())
+	o, err := r.orgIn(tx, name.Organization())
 	if fault.Is(err, fault.OrgUnknown) && r.o.CreateOnPush && !who.Anonymous() {
 		o, err = r.createOrg(tx, who, name.Organization())
 	}
