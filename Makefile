@@ -30,7 +30,7 @@ test-race: ## the tests of the packages under the race detector
 
 .PHONY: test-postgres
 test-postgres: ## the tests on a PostgreSQL server of their own
-	BERTH_TEST_DATABASE=postgres TEST_REQUIRE=postgres go test ./...
+	BERTH_TEST_DATABASE=postgres TEST_REQUIRE=postgres,mount go test ./...
 
 .PHONY: test-bench
 test-bench: build ## the load driver, at a hundredth of its size
@@ -39,7 +39,7 @@ test-bench: build ## the load driver, at a hundredth of its size
 .PHONY: test-conformance
 test-conformance: build ## real clients, kills and power cuts against the real binary
 	conformance/install.sh
-	cd conformance && BERTH_BINARY=$(CURDIR)/bin/berth TEST_REQUIRE=postgres,clients go test -timeout 30m ./...
+	cd conformance && BERTH_BINARY=$(CURDIR)/bin/berth TEST_REQUIRE=clients,mount,postgres go test -timeout 30m ./...
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, staticcheck and the analyzers of tools/vet

@@ -17,7 +17,8 @@ func userCommands() []command {
 		{name: "user list", short: "List the users of an account", examples: `berth user list --account acme`, flags: accountFlag(), run: listUsers},
 		{
 			name: "user passwd", args: "NAME",
-			short:    "Set a user's password; what is logged in with the old one is logged out",
+			short:    "Set a user's password; the old one is of no use from then on",
+			long:     "Logins by the old password and refresh tokens end at once. Registry tokens that were issued before work until they expire (tokens.life); `berth user disable` keeps a user out at once, tokens included.",
 			examples: `berth user passwd admin`,
 			flags:    join(accountFlag(), stdinFlag()),
 			run:      setPassword,

@@ -71,8 +71,8 @@ func stale(err error) bool {
 	return lost(err) && errors.As(err, &l) && l.stale
 }
 
-// postgresFault gives errors of the machine their code; defects stay as they
-// are.
+// postgresFault gives errors of the machine, and of values that no column
+// takes, their code; defects stay as they are.
 func postgresFault(err error) error {
 	if fault.CodeOf(err) != fault.Internal {
 		return err
@@ -81,6 +81,8 @@ func postgresFault(err error) error {
 	switch {
 	case state == "53100":
 		return full(err)
+	case strings.HasPrefix(state, "22"): // data exception: such as text with a NUL
+		return fault.Wrap(fault.Invalid, err, "a value is not one that the database can hold")
 	case lost(err), errors.Is(err, context.DeadlineExceeded),
 		strings.HasPrefix(state, "53"),                       // insufficient resources
 		strings.HasPrefix(state, "58"),                       // system error

@@ -131,6 +131,26 @@ func TestOwnErrorIsNotRetried(t *testing.T) {
 	}
 }
 
+// Text from outside that no column takes is its sender's mistake, should it
+// ever come this far.
+func TestValuesThatPostgresRefuses(t *testing.T) {
+	d := dbtest.OpenURL(t, dbtest.Postgres(t), once)
+	ctx := context.Background()
+	for _, bad := range []string{"a\x00b", "a\xffb"} {
+		_, err := db.One[int64](ctx, d, "SELECT n FROM epoch WHERE account = $1", bad)
+		if !fault.Is(err, fault.Invalid) {
+			t.Errorf("a read of %q: %v", bad, err)
+		}
+		_, err = db.Update(ctx, d, func(tx *db.Tx) (int, error) { return 0, put(tx, bad, 1) })
+		if !fault.Is(err, fault.Invalid) {
+			t.Errorf("a write of %q: %v", bad, err)
+		}
+	}
+	if n := d.Stats().Retries; n != 0 {
+		t.Errorf("%d retries", n)
+	}
+}
+
 // kill ends the other connections to the database, as a failing server does.
 func kill(t testing.TB, tx *db.Tx) {
 	t.Helper()

@@ -65,18 +65,21 @@ type Authority struct {
 // New checks the master key against the database, or begins the database with
 // it, loads the signing keys, or makes the first, and starts the writer of
 // denials and, on PostgreSQL, the poll of what other nodes change.
+//
+// Errors: ErrOtherMaster and ErrNotBegun tell that the database holds nothing
+// sealed under o.Master; after any other one it may.
 func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 	if o.Region == "" {
 		o.Region = "region-1"
 	}
 	if !isName(o.Region) {
-		return nil, errors.New("iam: the region has to be a name: " + nameRule)
+		return nil, notBegun{errors.New("iam: the region has to be a name: " + nameRule)}
 	}
 	if o.TokenLife == 0 {
 		o.TokenLife = defaultTokenLife
 	}
 	if o.TokenLife < time.Second {
-		return nil, errors.New("iam: the life of tokens is less than a second")
+		return nil, notBegun{errors.New("iam: the life of tokens is less than a second")}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -86,7 +89,7 @@ func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 	}
 	s, err := newSeal(o.Master)
 	if err != nil {
-		return nil, err
+		return nil, notBegun{err}
 	}
 	o.Master = nil
 	o.TokenLife = o.TokenLife.Truncate(time.Second)

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -233,8 +234,8 @@ func TestNewRefusesBadOptions(t *testing.T) {
 	} {
 		o := Options{Master: master(), Argon: cheap}
 		set(&o)
-		if _, err := New(t.Context(), d, o); err == nil {
-			t.Errorf("%s: New succeeded", name)
+		if _, err := New(t.Context(), d, o); !errors.Is(err, ErrNotBegun) || errors.Is(err, ErrOtherMaster) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -245,7 +246,7 @@ func TestMasterKeyBelongsToTheDatabase(t *testing.T) {
 	a := authority(t, d, c)
 	sealed := a.Seal("row 1", []byte("secret"))
 
-	if _, err := New(t.Context(), d, Options{Master: bytes.Repeat([]byte{8}, MasterKeySize), Argon: cheap}); err == nil ||
+	if _, err := New(t.Context(), d, Options{Master: bytes.Repeat([]byte{8}, MasterKeySize), Argon: cheap}); !errors.Is(err, ErrOtherMaster) ||
 		!strings.Contains(err.Error(), "does not belong to this database") {
 		t.Errorf("another master key: %v", err)
 	}

@@ -39,7 +39,7 @@ func parseLogin(s string) login {
 		return login{}
 	}
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
-		if at == 0 || !isAccess(s[at+1:]) {
+		if !isName(s[:at]) || !isAccess(s[at+1:]) {
 			return login{}
 		}
 		return login{project: s[:at], key: s[at+1:]}

@@ -88,6 +88,8 @@ func TestFailuresAreAlike(t *testing.T) {
 		"key with its secret":         {"region-1@" + k.Access, k.Secret},
 		"key with the user password":  {"region-1@" + k.Access, alicePassword},
 		"key with an unknown project": {"region-2@" + k.Access, KeyPassword(k.Access, k.Secret)},
+		"project with a NUL":          {"region-1\x00@" + k.Access, KeyPassword(k.Access, k.Secret)},
+		"project that is no UTF-8":    {"region-1\xff@" + k.Access, KeyPassword(k.Access, k.Secret)},
 		"key without a project":       {"@" + k.Access, KeyPassword(k.Access, k.Secret)},
 		"disabled key":                {"region-1@" + off.Access, KeyPassword(off.Access, off.Secret)},
 		"key of a disabled user":      {"region-1@" + dead.Access, KeyPassword(dead.Access, dead.Secret)},
@@ -298,8 +300,10 @@ func TestParseLogin(t *testing.T) {
 		"alice":                             {user: "alice"},
 		"acme/alice":                        {account: "acme", user: "alice"},
 		"north-1@" + ak:                     {project: "north-1", key: ak},
-		"a@b@" + ak:                         {project: "a@b", key: ak},
-		"acme/alice@" + ak:                  {project: "acme/alice", key: ak},
+		"a@b@" + ak:                         {},
+		"acme/alice@" + ak:                  {},
+		"north\x00@" + ak:                   {},
+		"north\xff@" + ak:                   {},
 		"":                                  {},
 		"/":                                 {},
 		"acme/":                             {},
@@ -332,7 +336,7 @@ func FuzzParseLogin(f *testing.F) {
 		switch {
 		case l == login{}:
 		case l.key != "":
-			if l.user != "" || l.account != "" || l.project == "" || !isAccess(l.key) || l.project+"@"+l.key != s {
+			if l.user != "" || l.account != "" || !isName(l.project) || !isAccess(l.key) || l.project+"@"+l.key != s {
 				t.Errorf("parseLogin(%q) = %+v", s, l)
 			}
 		case l.account != "":

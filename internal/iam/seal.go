@@ -83,12 +83,27 @@ const (
 	checkPlain = "berth"
 )
 
+// What an error of New says of the master key (errors.Is).
+var (
+	// ErrOtherMaster: the database was begun with another master key.
+	ErrOtherMaster = errors.New("iam: this master key does not belong to this database: start with the key that was made at its first start")
+	// ErrNotBegun: New failed before anything could be sealed under the key.
+	ErrNotBegun = errors.New("iam: not begun")
+)
+
+// notBegun makes an error ErrNotBegun as well, without a word more.
+type notBegun struct{ error }
+
+func (e notBegun) Unwrap() error        { return e.error }
+func (e notBegun) Is(target error) bool { return target == ErrNotBegun }
+
 // checkMaster refuses a master key other than the one this database was begun
 // with: the first start leaves a sealed check row.
 func (a *Authority) checkMaster(ctx context.Context) error {
 	const read = `SELECT value FROM setting WHERE name = $1`
 	sealed, err := db.One[[]byte](ctx, a.db, read, checkRow)
-	if errors.Is(err, db.ErrNone) {
+	switch {
+	case errors.Is(err, db.ErrNone):
 		check := a.seal.close(checkRow, []byte(checkPlain))
 		sealed, err = db.Update(ctx, a.db, func(tx *db.Tx) ([]byte, error) {
 			if _, err := tx.Exec(`INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, checkRow, check); err != nil {
@@ -96,12 +111,14 @@ func (a *Authority) checkMaster(ctx context.Context) error {
 			}
 			return db.One[[]byte](tx.Context(), tx, read, checkRow)
 		})
+	case err != nil:
+		err = notBegun{err}
 	}
 	if err != nil {
 		return fmt.Errorf("iam: the check of the master key: %w", err)
 	}
 	if _, err := a.seal.open(checkRow, sealed); err != nil {
-		return fmt.Errorf("iam: this master key does not belong to this database: start with the key that was made at its first start (%w)", err)
+		return fmt.Errorf("%w (%w)", ErrOtherMaster, err)
 	}
 	return nil
 }

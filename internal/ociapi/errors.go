@@ -1,6 +1,7 @@
 package ociapi
 
 import (
+	"context"
 	"errors"
 	"math"
 	"net/http"
@@ -26,7 +27,7 @@ var faults = map[fault.Code]wire{
 	fault.DigestInvalid:    {http.StatusBadRequest, "DIGEST_INVALID"},
 	fault.ManifestInvalid:  {http.StatusBadRequest, "MANIFEST_INVALID"},
 	fault.SizeInvalid:      {http.StatusBadRequest, "SIZE_INVALID"},
-	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "MANIFEST_INVALID"}, // only manifests are bounded here
+	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "MANIFEST_INVALID"}, // of the bodies in the spec only manifests are bounded
 	fault.RangeInvalid:     {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},
 	fault.UploadInvalid:    {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
 	fault.PageInvalid:      {http.StatusBadRequest, "UNSUPPORTED"},
@@ -87,8 +88,12 @@ func (a *API) fail(c *call, err error) {
 	}
 	res.Failed(err)
 	h := c.w.Header()
-	status := faults[f.Code].status
+	status, code := faults[f.Code].status, faults[f.Code].code
 	switch f.Code {
+	case fault.TooLarge:
+		if c.basic {
+			code = "SIZE_INVALID" // the token endpoint takes forms, no manifests
+		}
 	case fault.Unauthorized:
 		h["Www-Authenticate"] = []string{a.challenge(c)}
 	case fault.TooMany, fault.Unavailable:
@@ -104,11 +109,12 @@ func (a *API) fail(c *call, err error) {
 	case fault.Internal:
 		f.Msg = "Something went wrong in the registry; its log says more under the request id " + res.RequestID() + "."
 	}
-	web.WriteJSON(c.w, status, envelope{[]wireError{{faults[f.Code].code, f.Msg, detail(f)}}})
+	web.WriteJSON(c.w, status, envelope{[]wireError{{code, f.Msg, detail(f)}}})
 }
 
-// asFault returns the fault in err; anything else is a defect of ours, of which
-// the client sees nothing.
+// asFault returns the fault in err. What was given up without one (a limit of
+// time inside, work that another request has taken over) may be tried again;
+// anything else is a defect of ours, of which the client sees nothing.
 func asFault(err error) *fault.Error {
 	var f *fault.Error
 	if errors.As(err, &f) {
@@ -116,6 +122,9 @@ func asFault(err error) *fault.Error {
 			g := *f
 			return &g
 		}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fault.Wrap(fault.Unavailable, err, "The registry gave this request up before it was done; try again.")
 	}
 	return &fault.Error{Code: fault.Internal, Err: err}
 }

@@ -1,7 +1,9 @@
 package ociapi
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -57,6 +59,9 @@ func TestFail(t *testing.T) {
 		{fault.New(fault.Unsupported, "No.").With("GET, HEAD"), 405, map[string]string{"Allow": "GET, HEAD"}, `{"errors":[{"code":"UNSUPPORTED","message":"No."}]}`},
 		{fault.New(fault.InUse, "Needed."), 405, map[string]string{"Allow": "GET, HEAD"}, `{"errors":[{"code":"UNSUPPORTED","message":"Needed."}]}`},
 		{fault.New(fault.Denied, "No.").With("secret"), 403, nil, `{"errors":[{"code":"DENIED","message":"No."}]}`},
+		{fmt.Errorf("db: not started: %w", context.Canceled), 503, map[string]string{"Retry-After": "1"}, `{"errors":[{"code":"UNAVAILABLE","message":"The registry gave this request up before it was done; try again."}]}`},
+		{fmt.Errorf("login: %w", context.DeadlineExceeded), 503, nil, `{"errors":[{"code":"UNAVAILABLE","message":"The registry gave this request up before it was done; try again."}]}`},
+		{fmt.Errorf("db: not started: %w", fault.New(fault.UploadInvalid, "Taken over.")), 400, nil, `{"errors":[{"code":"BLOB_UPLOAD_INVALID","message":"Taken over."}]}`},
 		{errors.New("pq: password of the database"), 500, nil, `{"errors":[{"code":"UNKNOWN","message":"Something went wrong in the registry; its log says more under the request id ID."}]}`},
 		{fault.New("made_up", "Secret."), 500, nil, `{"errors":[{"code":"UNKNOWN","message":"Something went wrong in the registry; its log says more under the request id ID."}]}`},
 	}

@@ -45,6 +45,8 @@ func TestTags(t *testing.T) {
 		"?last=zzz":     {200, plain, none},
 		"?n=-1":         {400, nil, refused("UNSUPPORTED", "The parameter n is a number of entries, 0 or more.")},
 		"?n=x":          {400, nil, refused("UNSUPPORTED", "The parameter n is a number of entries, 0 or more.")},
+		"?last=a%00":    {400, nil, refused("UNSUPPORTED", "The parameter last is no text.")},
+		"?last=a%ff":    {400, nil, refused("UNSUPPORTED", "The parameter last is no text.")},
 		"?n=":           {400, nil, refused("UNSUPPORTED", "The parameter n is a number of entries, 0 or more.")},
 	} {
 		w.check("tags"+query, w.send(request{"GET", path + query, "reader", nil, nil, 0}), want)
@@ -78,6 +80,7 @@ func TestCatalog(t *testing.T) {
 		"?n=2":               {200, map[string]string{"Link": `</v2/_catalog?last=acme%2Fa%2Fc&n=2>; rel="next"`}, `{"repositories":["acme/a","acme/a/c"]}`},
 		"?n=2&last=acme/a/c": {200, plain, `{"repositories":["acme/b"]}`},
 		"?n=x":               {400, nil, "*"},
+		"?last=a%00":         {400, nil, "*"},
 	} {
 		w.check("catalog"+query, w.send(request{"GET", "/v2/_catalog" + query, "reader", nil, nil, 0}), want)
 	}
@@ -145,6 +148,9 @@ func TestReferrers(t *testing.T) {
 	}
 	if want := pick(&sig); !slices.Equal(got, want) {
 		t.Errorf("page by page:\n%s\nwant\n%s", got, want)
+	}
+	for _, bad := range []string{"artifactType=%00", "artifactType=%ff", "last=%00", "last=%ff"} {
+		w.check(bad, w.send(request{"GET", path + "?" + bad, "reader", nil, nil, 0}), want{400, nil, "*"})
 	}
 	w.check("a bad page", w.send(request{"GET", path + "?n=x", "reader", nil, nil, 0}), want{400, nil, "*"})
 }

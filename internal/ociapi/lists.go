@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/oci"
@@ -76,6 +78,9 @@ func (a *API) referrers(c *call) error {
 		return err
 	}
 	kind := q.Get("artifactType")
+	if !isText(kind) {
+		return fault.New(fault.Invalid, "The parameter artifactType is no text.")
+	}
 	list, err := a.reg.Referrers(c.ctx(), c.who, c.Name, c.Digest, kind, q.Get("last"), n)
 	if err != nil {
 		return err
@@ -119,7 +124,8 @@ func listed[T any](list []T) []T {
 }
 
 // page reads the paging parameters: n, where there is none the default, at
-// most registry.MaxPage. Errors: fault.PageInvalid.
+// most registry.MaxPage, and last, which stays in the query. Errors:
+// fault.PageInvalid.
 func (c *call) page(n int) (url.Values, int, error) {
 	q, err := c.query()
 	if err != nil {
@@ -132,8 +138,15 @@ func (c *call) page(n int) (url.Values, int, error) {
 		}
 		n = min(v, registry.MaxPage)
 	}
+	if !isText(q.Get("last")) {
+		return nil, 0, fault.New(fault.PageInvalid, "The parameter last is no text.")
+	}
 	return q, n, nil
 }
+
+// isText reports whether a parameter can be what some name or type is compared
+// with. PostgreSQL takes neither a NUL nor anything but UTF-8.
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // next links the page behind this one (RFC 8288). The address is relative, so
 // it holds wherever the client found this one.

@@ -175,7 +175,7 @@ func TestTokenRefused(t *testing.T) {
 		{"JSON", request{method: "POST", header: map[string]string{"Content-Type": "application/json"}, body: "{}"}, want{400, nil, "*"}},
 		{"a malformed form", request{method: "POST", header: form, body: "grant_type=%zz"}, want{400, nil, "*"}},
 		{"a malformed query", request{method: "GET", path: "?scope=%zz"}, want{400, nil, "*"}},
-		{"a large form", request{method: "POST", header: form, body: "grant_type=password&x=" + strings.Repeat("x", 70<<10)}, want{413, nil, "*"}},
+		{"a large form", request{method: "POST", header: form, body: "grant_type=password&x=" + strings.Repeat("x", 70<<10)}, want{413, nil, refused("SIZE_INVALID", "The body is larger than 65536 bytes.")}},
 		{"too many scopes", request{method: "POST", header: form, body: "grant_type=password&username=writer&password=writer-password&scope=" + manyScopes()}, want{400, nil, "*"}},
 		{"PUT", request{method: "PUT"}, want{405, map[string]string{"Allow": "GET, POST"}, "*"}},
 	} {

@@ -198,6 +198,10 @@ func TestMount(t *testing.T) {
 	w.must(w.reg.DeleteBlob(t.Context(), admin, "acme/app", oci.Digest(d)))
 	w.check("without from", mount("?mount="+d, "writer"), created("acme/app", d))
 	token := w.token("writer", "repository:acme/app:pull,push repository:acme/lib:pull")
+	w.must(w.reg.DeleteBlob(t.Context(), admin, "acme/app", oci.Digest(d)))
+	w.check("without from, with a token for both", mount("?mount="+d, token), created("acme/app", d))
+	w.must(w.reg.DeleteBlob(t.Context(), admin, "acme/app", oci.Digest(d)))
+	w.check("without from, with a token for the target alone", mount("?mount="+d, w.token("writer", "repository:acme/app:pull,push")), want{status: 202})
 	w.check("with a token for both", mount("?mount="+d+"&from=acme/lib", token), created("acme/app", d))
 
 	// What cannot be mounted is to be uploaded, and no answer tells why.

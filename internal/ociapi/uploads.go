@@ -75,11 +75,20 @@ func (a *API) mount(c *call, q url.Values) (bool, error) {
 			return false, err
 		}
 	}
-	blob, ok, err := a.reg.Mount(c.ctx(), c.who, c.Name, d, from)
+	blob, ok, err := a.reg.Mount(c.ctx(), c.who, c.Name, d, from, mountable(c.grant))
 	if ok && err == nil {
 		a.created(c, blob.Digest)
 	}
 	return ok, err
+}
+
+// mountable tells which repositories a credential may be used to mount from,
+// so that a search finds no others; nil: all that the caller may pull from.
+func mountable(g iam.Grant) func(oci.Name) bool {
+	if g.Access == nil {
+		return nil
+	}
+	return func(from oci.Name) bool { return permits(g, from, pull) }
 }
 
 // created answers that the repository has the blob now.

@@ -177,13 +177,19 @@ const maxMountCandidates = 32
 // Mount links a blob that another repository has. Without from it looks for
 // one that the caller may pull from. It answers false where the blob cannot be
 // mounted, whatever the reason: the caller uploads it then.
-// Errors: Denied, Unauthorized (for the target).
-func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d oci.Digest, from oci.Name) (oci.Descriptor, bool, error) {
+// permits tells which repositories the caller's credential was issued for; nil:
+// all that the caller may pull from. Errors: Denied, Unauthorized (for the target).
+func (r *Registry) Mount(ctx context.Context, who iam.Caller, name oci.Name, d oci.Digest, from oci.Name, permits func(oci.Name) bool) (oci.Descriptor, bool, error) {
 	if err := r.mayPush(ctx, who, name); err != nil {
 		return oci.Descriptor{}, false, err
 	}
 	if from == "" {
-		found, err := mountable(ctx, r.db, d, from, func(rp *repoRow) (bool, error) { return r.iam.May(ctx, who, iam.Pull, resource(rp)) })
+		found, err := mountable(ctx, r.db, d, from, func(rp *repoRow) (bool, error) {
+			if permits != nil && !permits(oci.Name(rp.Path)) {
+				return false, nil
+			}
+			return r.iam.May(ctx, who, iam.Pull, resource(rp))
+		})
 		if err != nil || found == nil {
 			return oci.Descriptor{}, false, err
 		}

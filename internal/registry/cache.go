@@ -3,6 +3,7 @@ package registry
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/oci"
@@ -45,6 +46,8 @@ type cacheShard struct {
 	limit   int
 	bytes   int
 	entries map[any]cacheEntry
+
+	hits, misses atomic.Int64
 }
 
 type cacheEntry struct {
@@ -74,8 +77,10 @@ func cached[T any, K comparable](c *cache, k K, read func() (T, int, error)) (T,
 	gen := s.gen
 	s.mu.RUnlock()
 	if ok {
+		s.hits.Add(1)
 		return e.value.(T), nil
 	}
+	s.misses.Add(1)
 	v, n, err := read()
 	if err != nil {
 		return v, err
@@ -118,6 +123,7 @@ func (s *cacheShard) put(k, v any, n int, gen uint64) {
 		return
 	}
 	if old, ok := s.entries[k]; ok {
+		delete(s.entries, k)
 		s.bytes -= old.bytes
 	}
 	// Go walks a map from a random place: what goes is random, which is
@@ -173,14 +179,16 @@ func drop[K comparable](c *cache, k K) {
 	}
 }
 
-// size tells the number of entries and their bytes, for metrics.
-func (c *cache) size() (entries, bytes int) {
+// stats returns the figures for metrics.
+func (c *cache) stats() (sum Stats) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.RLock()
-		entries += len(s.entries)
-		bytes += s.bytes
+		sum.CacheEntries += len(s.entries)
+		sum.CacheBytes += s.bytes
 		s.mu.RUnlock()
+		sum.CacheHits += s.hits.Load()
+		sum.CacheMisses += s.misses.Load()
 	}
-	return entries, bytes
+	return sum
 }

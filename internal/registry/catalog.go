@@ -29,9 +29,7 @@ func (r *Registry) Catalog(ctx context.Context, who iam.Caller, after string, n 
 // catalogStreams returns, of each source, the first n names behind after.
 // A disabled user's token has failed before it comes here.
 func (r *Registry) catalogStreams(ctx context.Context, who iam.Caller, after string, n int) ([][]string, error) {
-	if after == "" {
-		after = "0" // before every name, and behind those of deleted repositories
-	}
+	after = max(after, "0") // before every name, and behind those of deleted repositories
 	all := func(query string, args ...any) ([]string, error) {
 		return db.All[string](ctx, r.db, query, append([]any{after, n}, args...)...)
 	}

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +25,8 @@ type CollectorStats struct {
 	Blobs     int64 // removed: no repository needed them
 	Keys      int64 // deleted from storage
 	Failures  int64
+
+	rows int64 // changed by the transaction at hand
 }
 
 // CollectorStats returns the counts.
@@ -94,8 +98,10 @@ func (r *Registry) untilDue(ctx context.Context) time.Duration {
 	return max(wait, soon)
 }
 
-// Collect does all that is due now. Pushes and pulls go on meanwhile.
+// Collect does all that is due now. Pushes and pulls go on meanwhile. What
+// fails is put off and does not keep the rest from being done.
 func (r *Registry) Collect(ctx context.Context) error {
+	var failed []error
 	for _, step := range []func(context.Context) (more bool, err error){r.expireUploads, r.reviewBatch, r.deleteGarbage} {
 		for more := true; more; {
 			if err := ctx.Err(); err != nil {
@@ -103,11 +109,12 @@ func (r *Registry) Collect(ctx context.Context) error {
 			}
 			var err error
 			if more, err = step(ctx); err != nil {
-				return err
+				failed = append(failed, err)
+				break
 			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // How much one transaction of the collector does: little enough that a push
@@ -115,7 +122,11 @@ func (r *Registry) Collect(ctx context.Context) error {
 const (
 	reviewsPerBatch = 20
 	rowsPerBatch    = 200
+	refsPerReview   = 500 // of one manifest at a time
 )
+
+// putOff is when something that failed is tried again.
+const putOff = 10 * time.Minute
 
 // expireUploads forgets uploads whose time is over.
 func (r *Registry) expireUploads(ctx context.Context) (bool, error) {
@@ -146,14 +157,23 @@ func (r *Registry) deleteGarbage(ctx context.Context) (bool, error) {
 	if err != nil || len(keys) == 0 {
 		return false, err
 	}
+	var deleted, stuck []string
+	var failed error
 	for _, k := range keys {
 		if err := r.blobs.Delete(ctx, k); err != nil {
-			return false, err
+			failed, stuck = err, append(stuck, k)
+		} else {
+			deleted = append(deleted, k)
 		}
 	}
 	_, err = db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
-		for _, k := range keys {
+		for _, k := range deleted {
 			if _, err := tx.Exec(`DELETE FROM garbage WHERE key = $1`, k); err != nil {
+				return struct{}{}, err
+			}
+		}
+		for _, k := range stuck {
+			if _, err := tx.Exec(`UPDATE garbage SET due = $2 WHERE key = $1`, k, tx.Micros()+putOff.Microseconds()); err != nil {
 				return struct{}{}, err
 			}
 		}
@@ -162,7 +182,10 @@ func (r *Registry) deleteGarbage(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	r.count(func(s *CollectorStats) { s.Keys += int64(len(keys)) })
+	r.count(func(s *CollectorStats) { s.Keys += int64(len(deleted)) })
+	if failed != nil {
+		return false, fmt.Errorf("%d keys were not deleted from storage: %w", len(stuck), failed)
+	}
 	return len(keys) == rowsPerBatch, nil
 }
 
@@ -186,24 +209,64 @@ func (r *Registry) reviewBatch(ctx context.Context) (bool, error) {
 	if !r.db.Exact() {
 		size = 1
 	}
+	done := false
 	for chunk := range slices.Chunk(rows, size) {
-		stats, err := db.Update(ctx, r.db, func(tx *db.Tx) (CollectorStats, error) {
-			stats := CollectorStats{Reviews: int64(len(chunk))}
-			for _, v := range chunk {
-				if err := r.reviewOne(tx, v, &stats); err != nil {
-					return stats, err
-				}
-			}
-			return stats, nil
-		})
+		some, err := r.reviewTogether(ctx, chunk)
+		if err != nil {
+			some, err = r.reviewAlone(ctx, chunk)
+		}
 		if err != nil {
 			return false, err
 		}
-		r.count(func(s *CollectorStats) {
-			s.Reviews += stats.Reviews
-			s.Manifests += stats.Manifests
-			s.Blobs += stats.Blobs
-		})
+		done = done || some
 	}
-	return len(rows) == n, nil
+	// Where nothing was done the clocks of node and database differ.
+	return done && len(rows) == n, nil
+}
+
+// reviewTogether does some reviews in one transaction, and tells whether any
+// was due. It ends early when it has changed many rows.
+func (r *Registry) reviewTogether(ctx context.Context, rows []reviewRow) (bool, error) {
+	stats, err := db.Update(ctx, r.db, func(tx *db.Tx) (CollectorStats, error) {
+		var stats CollectorStats
+		for _, v := range rows {
+			if stats.rows > refsPerReview {
+				break
+			}
+			if err := r.reviewOne(tx, v, &stats); err != nil {
+				return stats, err
+			}
+		}
+		return stats, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	r.count(func(s *CollectorStats) {
+		s.Reviews += stats.Reviews
+		s.Manifests += stats.Manifests
+		s.Blobs += stats.Blobs
+	})
+	return stats.Reviews > 0, nil
+}
+
+// reviewAlone does reviews one by one after they failed together, and puts off
+// the one that fails again.
+func (r *Registry) reviewAlone(ctx context.Context, rows []reviewRow) (done bool, err error) {
+	for _, v := range rows {
+		some, failed := r.reviewTogether(ctx, []reviewRow{v})
+		done = done || some
+		if failed == nil {
+			continue
+		}
+		r.count(func(s *CollectorStats) { s.Failures++ })
+		r.log.WarnContext(ctx, "a review failed and is put off", "repository", v.Repository, "digest", v.Digest, "kind", v.Kind, "err", failed)
+		if _, err := db.Update(ctx, r.db, func(tx *db.Tx) (int64, error) {
+			return tx.Exec(`UPDATE review SET due = $4 WHERE repository = $1 AND digest = $2 AND kind = $3`,
+				v.Repository, v.Digest, v.Kind, tx.Micros()+putOff.Microseconds())
+		}); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
 }

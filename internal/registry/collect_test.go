@@ -3,6 +3,7 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -236,6 +237,67 @@ func TestForeignLayers(t *testing.T) {
 	w.must(w.DeleteManifest(w.ctx, w.admin, app, digestOf(body)))
 	w.collect()
 	if s := w.fsck(); s.Keys != 0 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+// What is pushed again by its digest stays, though a review from before is due.
+func TestPushedAgainByDigest(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{Grace: time.Microsecond, Undelete: 2 * time.Second})
+	body := w.image(app, "again", 40<<10)
+	d := w.push(app, "v", body)
+	again := func() {
+		_, err := w.PutManifest(w.ctx, w.admin, app, digestRef(d), nil, imageType, body)
+		w.must(err)
+	}
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	again()
+	w.push(app, "w", body)
+	w.push(app, "w", w.image(app, "next"))
+	again()
+	time.Sleep(2500 * time.Millisecond) // the undelete window of both
+	w.collect()
+	_, err := w.Manifest(w.ctx, w.admin, app, digestRef(d), false)
+	w.must(err)
+	if s := w.fsck(); s.Keys != 1 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+// A foreign layer that comes after its manifest is kept once the manifest is
+// pushed again.
+func TestForeignLayerComesLater(t *testing.T) {
+	t.Parallel()
+	w := open(t, atOnce)
+	config, layer := []byte("{}"), bytesOf("late", 40<<10)
+	body := w.json(map[string]any{"schemaVersion": 2, "mediaType": imageType,
+		"config": desc{"application/vnd.oci.image.config.v1+json", w.pushBlob(app, config), len(config)},
+		"layers": []desc{{"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", digestOf(layer), len(layer)}}})
+	w.push(app, "v", body)
+	w.pushBlob(app, layer)
+	w.push(app, "v", body)
+	w.collect()
+	_, err := w.StatBlob(w.ctx, w.admin, app, digestOf(layer))
+	w.must(err)
+}
+
+// A manifest that names more than one transaction takes apart goes in steps.
+func TestLargeManifestGoesInSteps(t *testing.T) {
+	t.Parallel()
+	w := open(t, atOnce)
+	config := []byte("{}")
+	layers := []desc{}
+	for i := range 1200 {
+		layer := []byte(strconv.Itoa(i))
+		layers = append(layers, desc{"application/vnd.oci.image.layer.v1.tar", w.pushBlob(app, layer), len(layer)})
+	}
+	body := w.json(map[string]any{"schemaVersion": 2, "mediaType": imageType,
+		"config": desc{"application/vnd.oci.image.config.v1+json", w.pushBlob(app, config), len(config)}, "layers": layers})
+	d := w.push(app, "v", body)
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	w.collect()
+	if s := w.fsck(); s.Blobs != 0 || s.Manifests != 0 {
 		t.Fatalf("%+v", s)
 	}
 }

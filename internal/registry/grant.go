@@ -12,14 +12,14 @@ import (
 // GrantOrg gives a user of the organization's account a right on it.
 // Errors: OrgUnknown, UserUnknown, Invalid, Denied, Exists.
 func (r *Registry) GrantOrg(ctx context.Context, who iam.Caller, org, user string, right iam.Right) error {
-	return r.onOrg(ctx, org, user, func(tx *db.Tx, on iam.Resource, u iam.User) error {
+	return r.onOrg(ctx, who, org, user, func(tx *db.Tx, on iam.Resource, u iam.User) error {
 		return r.iam.GrantOrg(tx, who, on, u.ID, right)
 	})
 }
 
 // ChangeOrgGrant changes a right that a user has. Errors: as GrantOrg, GrantUnknown for Exists.
 func (r *Registry) ChangeOrgGrant(ctx context.Context, who iam.Caller, org, user string, right iam.Right) error {
-	return r.onOrg(ctx, org, user, func(tx *db.Tx, on iam.Resource, u iam.User) error {
+	return r.onOrg(ctx, who, org, user, func(tx *db.Tx, on iam.Resource, u iam.User) error {
 		return r.iam.ChangeOrgGrant(tx, who, on, u.ID, right)
 	})
 }
@@ -27,7 +27,7 @@ func (r *Registry) ChangeOrgGrant(ctx context.Context, who iam.Caller, org, user
 // RevokeOrg takes a user's right on the organization away. Grants on single
 // repositories stay. Errors: OrgUnknown, UserUnknown, GrantUnknown, Denied.
 func (r *Registry) RevokeOrg(ctx context.Context, who iam.Caller, org, user string) error {
-	return r.onOrg(ctx, org, user, func(tx *db.Tx, on iam.Resource, u iam.User) error {
+	return r.onOrg(ctx, who, org, user, func(tx *db.Tx, on iam.Resource, u iam.User) error {
 		return r.iam.RevokeOrg(tx, who, on, u.ID)
 	})
 }
@@ -44,12 +44,15 @@ func (r *Registry) OrgGrants(ctx context.Context, who iam.Caller, org string, af
 	})
 }
 
-func (r *Registry) onOrg(ctx context.Context, org, user string, change func(*db.Tx, iam.Resource, iam.User) error) error {
+func (r *Registry) onOrg(ctx context.Context, who iam.Caller, org, user string, change func(*db.Tx, iam.Resource, iam.User) error) error {
 	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
 		var none struct{}
 		o, err := orgByName(tx.Context(), tx, org)
 		if err != nil {
 			return none, err
+		}
+		if err := r.iam.Allow(tx, who, iam.GrantOrg, o.resource()); err != nil {
+			return none, err // before it is told which users there are
 		}
 		u, err := iam.FindUser(tx.Context(), tx, o.Account, user)
 		if err != nil {
@@ -98,7 +101,7 @@ func (r *Registry) RepoGrants(ctx context.Context, who iam.Caller, name oci.Name
 func (r *Registry) onRepo(ctx context.Context, who iam.Caller, name oci.Name, user string, change func(*db.Tx, iam.Resource, iam.User) error) error {
 	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
 		var none struct{}
-		rp, err := r.repoFor(tx, who, name, iam.ShowRepo)
+		rp, err := r.repoFor(tx, who, name, iam.GrantRepo)
 		if err != nil {
 			return none, err
 		}

@@ -57,6 +57,13 @@ func (l *lease) release() {
 	close(l.left)
 }
 
+// busy tells whether a request works on the upload.
+func (ls *leases) busy(id string) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.m[id] != nil
+}
+
 // held is the number of uploads being worked on.
 func (ls *leases) held() int {
 	ls.mu.Lock()

@@ -41,7 +41,7 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 	if err != nil {
 		return false, err
 	}
-	tags, err := db.All[string](tx.Context(), tx, `DELETE FROM tag WHERE id IN (SELECT id FROM tag WHERE manifest = $1 LIMIT $2) RETURNING name`, m.ID, maxTagsPerDelete)
+	tags, err := db.All[string](tx.Context(), tx, `DELETE FROM tag WHERE manifest = $1 AND id IN (SELECT id FROM tag WHERE manifest = $1 LIMIT $2) RETURNING name`, m.ID, maxTagsPerDelete)
 	if err != nil {
 		return false, err
 	}

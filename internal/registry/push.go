@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -113,6 +112,11 @@ func (p push) references() []oci.Reference {
 // pipeline that pushes an unchanged image costs no transaction. Where the
 // cache is exact only the cache is asked; the transaction finds out the rest.
 func (r *Registry) isThere(ctx context.Context, name oci.Name, p push) (bool, error) {
+	if len(p.tags) == 0 || len(p.Optional()) > 0 {
+		// There may be a review to take back, or a foreign layer that has
+		// come since: only the transaction sees that.
+		return false, nil
+	}
 	rp, err := r.repo(ctx, name)
 	if err != nil {
 		return false, ignoreNone(err)
@@ -156,12 +160,21 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 	}
 	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND media_type = $3 AND deleted IS NULL`+tx.ForShare(),
 		rp.ID, string(p.digest), p.MediaType)
-	if errors.Is(err, db.ErrNone) {
+	switch {
+	case errors.Is(err, db.ErrNone):
 		changed = true
 		id, err = r.addNew(tx, rp, p)
+	case err == nil:
+		err = addForeign(tx, rp, id, p)
 	}
 	if err != nil {
 		return false, err
+	}
+	if len(p.tags) == 0 {
+		// Pushed by its digest it is wanted, whatever tag it lost before.
+		if _, err := tx.Exec(`DELETE FROM review WHERE repository = $1 AND digest = $2 AND kind = $3`, rp.ID, string(p.digest), kindManifest); err != nil {
+			return false, err
+		}
 	}
 	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
 		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push")
@@ -177,6 +190,16 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 		return false, err
 	}
 	return true, r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")
+}
+
+// addForeign notes the foreign layers that have come to the repository since
+// the manifest was stored.
+func addForeign(tx *db.Tx, rp repoRow, id int64, p push) error {
+	foreign, err := lockLinked(tx, rp, p.Optional())
+	if err != nil || len(foreign) == 0 {
+		return err
+	}
+	return addRefs(tx, rp.ID, id, p, foreign)
 }
 
 // addNew stores a manifest that is not there, or that is deleted.
@@ -286,7 +309,7 @@ func addManifest(tx *db.Tx, rp repoRow, p push, foreign []oci.Digest) (int64, er
 		subject = string(p.Subject.Digest)
 	}
 	if len(p.Annotations) > 0 {
-		b, err := json.Marshal(p.Annotations)
+		b, err := encode(p.Annotations)
 		if err != nil {
 			return 0, err
 		}

@@ -213,11 +213,17 @@ func TestNewerRequestTakesTheUploadOver(t *testing.T) {
 	}()
 	_, err = pw.Write(content[:100<<10])
 	w.must(err)
-	u, err := w.UploadStatus(w.ctx, w.admin, app, id) // waits for the first to leave
-	w.must(err)
-	if err := <-first; err == nil {
-		t.Fatal("the older request believes that it went well")
+	if _, err = w.UploadStatus(w.ctx, w.admin, app, id); err != nil { // disturbs nobody
+		t.Fatal(err)
 	}
+	select {
+	case err := <-first:
+		t.Fatalf("asking how far an upload is ended it: %v", err)
+	default:
+	}
+	u, err := w.AppendUpload(w.ctx, w.admin, app, id, -1, 0, bytes.NewReader(nil)) // waits for the first to leave
+	w.must(err)
+	w.want(<-first, fault.UploadInvalid)
 	_, err = w.FinishUpload(w.ctx, w.admin, app, id, u.Size, -1, bytes.NewReader(content[u.Size:]), digestOf(content))
 	w.must(err)
 }
@@ -232,7 +238,7 @@ func TestMount(t *testing.T) {
 	d := w.pushBlob(app, bytesOf("mounted", 40<<10))
 	for _, from := range []oci.Name{app, ""} {
 		to := oci.Name("acme/to" + string(rune('a'+len(from))))
-		got, ok, err := w.Mount(w.ctx, w.admin, to, d, from)
+		got, ok, err := w.Mount(w.ctx, w.admin, to, d, from, nil)
 		w.must(err)
 		if !ok || got.Size != 40<<10 {
 			t.Fatalf("from %q: %v %+v", from, ok, got)
@@ -240,17 +246,17 @@ func TestMount(t *testing.T) {
 		_, err = w.StatBlob(w.ctx, w.admin, to, d)
 		w.must(err)
 	}
-	_, ok, err := w.Mount(w.ctx, w.admin, "acme/z", digestOf([]byte("?")), app)
+	_, ok, err := w.Mount(w.ctx, w.admin, "acme/z", digestOf([]byte("?")), app, nil)
 	if w.must(err); ok {
 		t.Fatal("mounted what is not there")
 	}
 	// What the caller may not pull answers like what is not there.
 	w.must(w.GrantOrg(w.ctx, w.admin, w.org("mine").Name, "nobody", iam.Edit))
-	_, ok, err = w.Mount(w.ctx, w.nobody, "mine/stolen", d, app)
+	_, ok, err = w.Mount(w.ctx, w.nobody, "mine/stolen", d, app, nil)
 	if w.must(err); ok {
 		t.Fatal("mounted from a repository that the caller may not read")
 	}
-	_, ok, err = w.Mount(w.ctx, w.nobody, "mine/stolen", d, "")
+	_, ok, err = w.Mount(w.ctx, w.nobody, "mine/stolen", d, "", nil)
 	if w.must(err); ok {
 		t.Fatal("found a repository that the caller may not read")
 	}
@@ -486,4 +492,50 @@ func TestUnfinishedUploadsAreBounded(t *testing.T) {
 	w.must(err)
 	_, err = w.AppendUpload(w.ctx, w.admin, app, id, -1, -1, bytes.NewReader(bytesOf("x", 10)))
 	w.must(err)
+}
+
+func TestMountKeepsToTheCredentialsScope(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	d := w.pushBlob(app, bytesOf("scoped", 40<<10))
+	_, ok, err := w.Mount(w.ctx, w.admin, "acme/to", d, "", func(n oci.Name) bool { return n != app })
+	if w.must(err); ok {
+		t.Fatal("mounted from a repository that the token was not issued for")
+	}
+	_, ok, err = w.Mount(w.ctx, w.admin, "acme/to", d, "", func(n oci.Name) bool { return n == app })
+	if w.must(err); !ok {
+		t.Fatal("not mounted from one that it was issued for")
+	}
+}
+
+// Annotations nearly as large as a manifest may be cannot fill the memory: the
+// page ends early.
+func TestReferrersWithLargeAnnotations(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	config := []byte("{}")
+	w.pushBlob(app, config)
+	subject := digestOf([]byte("subject"))
+	for i := range 4 {
+		body := w.json(map[string]any{"schemaVersion": 2, "mediaType": imageType, "artifactType": "a/b", "layers": []desc{},
+			"config": desc{"application/vnd.oci.empty.v1+json", digestOf(config), 2}, "subject": desc{imageType, subject, 7},
+			"annotations": map[string]string{"n": string(rune('a' + i)), "long": strings.Repeat("x", 3<<20)}})
+		_, err := w.PutManifest(w.ctx, w.admin, app, digestRef(digestOf(body)), nil, imageType, body)
+		w.must(err)
+	}
+	seen := 0
+	for after := ""; ; {
+		p, err := w.Registry.Referrers(w.ctx, w.admin, app, subject, "", after, 100)
+		w.must(err)
+		if len(p.Items) != 1 {
+			t.Fatalf("%d entries of 3 MiB on one page", len(p.Items))
+		}
+		seen++
+		if after = string(p.Items[0].Digest); !p.More {
+			break
+		}
+	}
+	if seen != 4 {
+		t.Fatalf("%d of 4", seen)
+	}
 }

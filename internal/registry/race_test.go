@@ -62,7 +62,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				case 1:
 					may(w.DeleteTag(w.ctx, w.admin, name, tag), fault.TagUnknown, fault.RepoUnknown, fault.Unavailable)
 				default:
-					_, mounted, err := w.Mount(w.ctx, w.admin, name, digestOf(layer), "")
+					_, mounted, err := w.Mount(w.ctx, w.admin, name, digestOf(layer), "", nil)
 					may(err, fault.Unavailable)
 					if !mounted {
 						_, err := w.PutBlob(w.ctx, w.admin, name, int64(len(layer)), bytes.NewReader(layer), digestOf(layer))

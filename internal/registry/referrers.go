@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -52,20 +53,22 @@ func (r *Registry) Referrers(ctx context.Context, who iam.Caller, name oci.Name,
 			return page(pick(list.all, artifactType, after, n+1), n), nil
 		}
 	}
-	list, err := r.readReferrers(ctx, rp.ID, d, artifactType, after, n+1)
-	return page(list, n), err
+	list, cut, err := r.readReferrers(ctx, rp.ID, d, artifactType, after, n+1)
+	p := page(list, n)
+	p.More = p.More || cut
+	return p, err
 }
 
 // listedReferrers reads the list through the cache.
 func (r *Registry) listedReferrers(ctx context.Context, repo int64, d oci.Digest) (referrersList, error) {
 	return cached(r.cache, referrersKey{repo, d}, func() (referrersList, int, error) {
 		const entry = 256 // besides the text of each
-		all, err := r.readReferrers(ctx, repo, d, "", "", maxListedReferrers+1)
+		all, cut, err := r.readReferrers(ctx, repo, d, "", "", maxListedReferrers+1)
 		size := entry
 		for _, m := range all {
 			size += entry + len(m.Descriptor)
 		}
-		if len(all) > maxListedReferrers || size > r.cache.largest() {
+		if cut || len(all) > maxListedReferrers || size > r.cache.largest() {
 			return referrersList{long: true}, entry, err
 		}
 		return referrersList{all: all}, size, err
@@ -92,24 +95,40 @@ func pick(all []Referrer, artifactType, after string, n int) []Referrer {
 	return list
 }
 
-func (r *Registry) readReferrers(ctx context.Context, repo int64, d oci.Digest, artifactType, after string, n int) ([]Referrer, error) {
+// maxReferrersBytes bounds the annotations on one page, which can be nearly as
+// large as the manifests themselves.
+const maxReferrersBytes = 4 << 20
+
+// readReferrers reads a page of at most n entries. cut says that it ends early
+// because its entries are large.
+func (r *Registry) readReferrers(ctx context.Context, repo int64, d oci.Digest, artifactType, after string, n int) (list []Referrer, cut bool, err error) {
+	from := ` FROM manifest WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3 AND deleted IS NULL`
+	args := []any{repo, string(d), after, n}
+	if artifactType != "" {
+		from += ` AND artifact_type = $5`
+		args = append(args, artifactType)
+	}
+	sizes, err := db.All[int64](ctx, r.db, `SELECT length(annotations)`+from+` ORDER BY digest LIMIT $4`, args...)
+	if err != nil {
+		return nil, false, err
+	}
+	total := int64(0)
+	for i, size := range sizes {
+		if total += size; total > maxReferrersBytes && i > 0 {
+			args[3], cut = i, true
+			break
+		}
+	}
 	type row struct {
 		MediaType, Digest         string
 		Size                      int64
 		ArtifactType, Annotations string
 	}
-	query := `SELECT media_type, digest, size, artifact_type, annotations FROM manifest
-		WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3 AND deleted IS NULL`
-	args := []any{repo, string(d), after, n}
-	if artifactType != "" {
-		query += ` AND artifact_type = $5`
-		args = append(args, artifactType)
-	}
-	rows, err := db.All[row](ctx, r.db, query+` ORDER BY digest LIMIT $4`, args...)
+	rows, err := db.All[row](ctx, r.db, `SELECT media_type, digest, size, artifact_type, annotations`+from+` ORDER BY digest LIMIT $4`, args...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	list := make([]Referrer, len(rows))
+	list = make([]Referrer, len(rows))
 	for i, m := range rows {
 		shown := struct {
 			MediaType    string          `json:"mediaType"`
@@ -121,11 +140,23 @@ func (r *Registry) readReferrers(ctx context.Context, repo int64, d oci.Digest, 
 		if m.Annotations != "" {
 			shown.Annotations = json.RawMessage(m.Annotations)
 		}
-		text, err := json.Marshal(shown)
+		text, err := encode(shown)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		list[i] = Referrer{Digest: oci.Digest(m.Digest), ArtifactType: m.ArtifactType, Descriptor: text}
 	}
-	return list, nil
+	return list, cut, nil
+}
+
+// encode is json.Marshal without the escapes for HTML, which make a text up to
+// six times as long.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -121,10 +121,13 @@ type Stats struct {
 	Uploads      int // being worked on
 	CacheEntries int
 	CacheBytes   int
+	CacheHits    int64 // since the start
+	CacheMisses  int64
 }
 
 // Stats returns the figures of this moment.
 func (r *Registry) Stats() Stats {
-	entries, bytes := r.cache.size()
-	return Stats{Uploads: r.uploads.held(), CacheEntries: entries, CacheBytes: bytes}
+	s := r.cache.stats()
+	s.Uploads = r.uploads.held()
+	return s
 }

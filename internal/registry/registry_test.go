@@ -43,6 +43,14 @@ func open(t *testing.T, o registry.Options) *world {
 
 func openWith(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driver) *world {
 	t.Helper()
+	w := build(t, o, wrap)
+	t.Cleanup(func() { w.fsck() })
+	return w
+}
+
+// build makes a world that may end damaged.
+func build(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driver) *world {
+	t.Helper()
 	w := &world{t: t, ctx: t.Context(), dir: filepath.Join(t.TempDir(), "blobs")}
 	w.db = dbtest.Open(t)
 	var err error
@@ -60,7 +68,6 @@ func openWith(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driv
 	w.nobody = w.login("nobody", "nobody-password")
 	_, err = w.CreateOrg(w.ctx, w.admin, "acme")
 	w.must(err)
-	t.Cleanup(func() { w.fsck() })
 	return w
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/oci"
 )
 
@@ -20,7 +21,7 @@ const (
 func (r *Registry) review(tx *db.Tx, repo int64, d oci.Digest, kind string, after time.Duration) error {
 	due := tx.Micros() + after.Microseconds()
 	_, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (repository, digest, kind) DO UPDATE SET due = excluded.due WHERE review.due < excluded.due`,
+		ON CONFLICT (repository, digest, kind) DO UPDATE SET due = excluded.due, created = excluded.created WHERE review.due < excluded.due`,
 		repo, string(d), kind, tx.Micros(), due)
 	return err
 }
@@ -38,8 +39,16 @@ func (r *Registry) needsHold(queued, due int64) bool {
 func (r *Registry) hold(ctx context.Context, rp repoRow, d oci.Digest) error {
 	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
 		tx.Invalidate(blobKey{rp.ID, d})
-		_, err := tx.Exec(`UPDATE review SET due = $4 WHERE repository = $1 AND digest = $2 AND kind = $3 AND due < $4`,
+		n, err := tx.Exec(`UPDATE review SET due = $4 WHERE repository = $1 AND digest = $2 AND kind = $3 AND due < $4`,
 			rp.ID, string(d), kindBlob, tx.Micros()+r.o.Grace.Microseconds())
+		if err != nil || n == 1 {
+			return struct{}{}, err
+		}
+		// The collector was here first: it has kept the link, or taken it.
+		there, err := exists(tx, `SELECT 1 FROM link WHERE repository = $1 AND digest = $2 AND deleted IS NULL`, rp.ID, string(d))
+		if err == nil && !there {
+			err = fault.New(fault.BlobUnknown, "The repository %s has no blob %s.", rp.Path, d)
+		}
 		return struct{}{}, err
 	})
 	return err

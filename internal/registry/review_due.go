@@ -22,6 +22,7 @@ func (r *Registry) reviewOne(tx *db.Tx, v reviewRow, s *CollectorStats) error {
 	if err != nil {
 		return err
 	}
+	s.Reviews++
 	var again time.Duration
 	switch v.Kind {
 	case kindBlob:
@@ -144,30 +145,65 @@ func (r *Registry) reviewManifest(tx *db.Tx, v reviewRow, s *CollectorStats) (ti
 			return 0, err
 		}
 	}
-	return 0, r.removeManifest(tx, v.Repository, m.ID, v.Digest, m.Subject, s)
+	done, err := r.removeManifest(tx, v.Repository, m.ID, v.Digest, m.Subject, s)
+	if err != nil || done {
+		return 0, err
+	}
+	return time.Microsecond, nil
 }
 
+// maxSettle bounds the time between a manifest's end and that of its blobs.
+const maxSettle = 5 * time.Minute
+
 // removeManifest removes a manifest for good and queues reviews of what it
-// kept: its blobs, its children, and the referrers it was the subject of.
-func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d, subject string, s *CollectorStats) error {
+// kept: its blobs, its children, and the referrers it was the subject of. They
+// are due a little later, so that a push which has just been told that a blob
+// is there can still name it. A manifest that names a lot is taken apart in
+// steps; false: it is not done yet.
+func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d, subject string, s *CollectorStats) (bool, error) {
 	const queue = ` ON CONFLICT (repository, digest, kind) DO UPDATE SET due = excluded.due WHERE review.due < excluded.due`
-	if _, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
-		SELECT repository, child, kind, $2, $2 FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child`+queue, id, tx.Micros()); err != nil {
-		return err
+	now := tx.Micros()
+	due := now + min(r.o.Grace, maxSettle).Microseconds()
+	refs, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
+		SELECT repository, child, kind, $2, $3 FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child, kind LIMIT $4`+queue, id, now, due, refsPerReview)
+	if err != nil {
+		return false, err
 	}
-	if _, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
-		SELECT repository, digest, 'm', $3, $3 FROM manifest WHERE repository = $1 AND subject = $2 AND subject <> '' ORDER BY digest`+queue, repo, d, tx.Micros()); err != nil {
-		return err
+	n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM (SELECT 1 FROM ref WHERE manifest = $1 AND kind <> 's' LIMIT $2) q`, id, refsPerReview+1)
+	if err != nil {
+		return false, err
+	}
+	s.rows += refs
+	if n > refsPerReview {
+		// From here on it answers as deleted: parts of it are no longer held.
+		if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, id, now-r.o.Undelete.Microseconds()); err != nil {
+			return false, err
+		}
+		tx.Invalidate(manifestKey{repo, d})
+		_, err := tx.Exec(`DELETE FROM ref WHERE manifest = $1 AND (child, kind) IN
+			(SELECT child, kind FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child, kind LIMIT $2)`, id, refsPerReview)
+		return false, err
+	}
+	referrers, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
+		SELECT m.repository, m.digest, 'm', $3, $4 FROM manifest m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> ''
+			AND NOT EXISTS (SELECT 1 FROM review v WHERE v.repository = m.repository AND v.digest = m.digest AND v.kind = 'm')
+		ORDER BY m.digest LIMIT $5`+queue, repo, d, now, due, refsPerReview)
+	if err != nil {
+		return false, err
+	}
+	s.rows += referrers
+	if referrers == refsPerReview {
+		return false, nil
 	}
 	if _, err := tx.Exec(`DELETE FROM manifest WHERE id = $1`, id); err != nil {
-		return err
+		return false, err
 	}
 	tx.Invalidate(manifestKey{repo, d})
 	if subject != "" {
 		tx.Invalidate(referrersKey{repo, oci.Digest(subject)})
 	}
 	s.Manifests++
-	return nil
+	return true, nil
 }
 
 // emptyRepo takes a deleted repository apart, some rows at a time.
@@ -182,7 +218,10 @@ func (r *Registry) emptyRepo(tx *db.Tx, v reviewRow, s *CollectorStats) (time.Du
 		return 0, err
 	}
 	for _, m := range manifests {
-		if err := r.removeManifest(tx, v.Repository, m.ID, m.Digest, m.Subject, s); err != nil {
+		if s.rows > refsPerReview {
+			break
+		}
+		if _, err := r.removeManifest(tx, v.Repository, m.ID, m.Digest, m.Subject, s); err != nil {
 			return 0, err
 		}
 	}
@@ -202,8 +241,13 @@ func (r *Registry) emptyRepo(tx *db.Tx, v reviewRow, s *CollectorStats) (time.Du
 	if len(links) > 0 {
 		return again, nil
 	}
-	if _, err := tx.Exec(`DELETE FROM review WHERE repository = $1 AND kind <> $2`, v.Repository, kindRepo); err != nil {
+	notes, err := tx.Exec(`DELETE FROM review WHERE repository = $1 AND kind <> $2 AND digest IN
+		(SELECT digest FROM review WHERE repository = $1 AND kind <> $2 LIMIT $3)`, v.Repository, kindRepo, refsPerReview)
+	if err != nil {
 		return 0, err
+	}
+	if notes >= refsPerReview {
+		return again, nil
 	}
 	_, err = tx.Exec(`DELETE FROM repository WHERE id = $1 AND organization = 0`, v.Repository)
 	return 0, err

@@ -252,11 +252,9 @@ func (s *session) finish(ctx context.Context, off, length int64, src io.Reader, 
 	s.set(u)
 	u, err = s.r.blobs.Finish(ctx, u, d)
 	if err != nil {
-		// Bytes that are not what they should be, or that a disk did not
-		// take, can be of no use to anyone.
 		if s.saved {
-			if derr := s.discard(ctx, uploadCancelled); derr != nil {
-				s.r.log.ErrorContext(ctx, "an upload that failed was not discarded", "err", derr)
+			if serr := s.failed(ctx, err); serr != nil {
+				s.r.log.ErrorContext(ctx, "the state of an upload was not saved", "err", serr)
 			}
 		}
 		return none, err
@@ -281,6 +279,25 @@ func (s *session) finish(ctx context.Context, off, length int64, src io.Reader, 
 	}
 	s.row.State, s.row.Digest = uploadDone, string(d)
 	return oci.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: size}, nil
+}
+
+// failed keeps what can be of use after an upload could not be finished: bytes
+// that are not what they should be are of none, all others may be finished in
+// another try.
+func (s *session) failed(ctx context.Context, cause error) error {
+	if fault.Is(cause, fault.DigestInvalid) || fault.Is(cause, fault.UploadUnknown) {
+		return s.discard(ctx, uploadCancelled)
+	}
+	return s.save(context.WithoutCancel(ctx), s.blob())
+}
+
+// takenOver gives a request that lost its upload to a newer one the error that
+// says so.
+func takenOver(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errTakenOver) {
+		return fault.Wrap(fault.UploadInvalid, err, "Another request took this upload over.")
+	}
+	return err
 }
 
 type eof struct{}

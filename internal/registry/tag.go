@@ -18,27 +18,46 @@ type tagTarget struct {
 // setTag points a tag to a manifest and tells whether it did not before. What
 // it pointed to is reviewed when its undelete window is over.
 func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string) (moved bool, err error) {
-	old, err := db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
-		WHERE t.repository = $1 AND t.name = $2`, rp.ID, name)
-	if err != nil && !errors.Is(err, db.ErrNone) {
+	old, err := currentTag(tx, rp.ID, name)
+	if errors.Is(err, db.ErrNone) {
+		n, err := tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
+			ON CONFLICT (repository, name) DO NOTHING`, rp.ID, name, manifest, tx.Micros())
+		if err != nil {
+			return false, err
+		}
+		if n == 1 {
+			tx.Invalidate(manifestKey{rp.ID, name})
+			return true, addTagEvent(tx, rp.ID, name, string(d), "", who, cause)
+		}
+		// Another push has made it since; now it is there to be locked.
+		if old, err = currentTag(tx, rp.ID, name); err != nil {
+			return false, err
+		}
+	} else if err != nil {
 		return false, err
 	}
-	if err == nil && old.Manifest == manifest {
+	if old.Manifest == manifest {
 		return false, nil
 	}
-	_, err = tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
-		ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, updated = excluded.updated`,
-		rp.ID, name, manifest, tx.Micros())
-	if err != nil {
+	if _, err := tx.Exec(`UPDATE tag SET manifest = $3, updated = $4 WHERE repository = $1 AND name = $2`, rp.ID, name, manifest, tx.Micros()); err != nil {
 		return false, err
 	}
 	tx.Invalidate(manifestKey{rp.ID, name})
-	if old.Digest != "" {
-		if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
-			return false, err
-		}
+	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
+		return false, err
 	}
 	return true, addTagEvent(tx, rp.ID, name, string(d), old.Digest, who, cause)
+}
+
+// currentTag reads what a tag points to and keeps others from moving it until
+// the transaction ends.
+func currentTag(tx *db.Tx, repo int64, name string) (tagTarget, error) {
+	lock := tx.ForUpdate()
+	if lock != "" {
+		lock += " OF t"
+	}
+	return db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
+		WHERE t.repository = $1 AND t.name = $2`+lock, repo, name)
 }
 
 // reviewUntagged queues a look at a manifest that lost a tag, when its undelete
@@ -77,22 +96,15 @@ func (r *Registry) DeleteTag(ctx context.Context, who iam.Caller, name oci.Name,
 		if err != nil {
 			return none, err
 		}
-		old, err := db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
-			WHERE t.repository = $1 AND t.name = $2`, rp.ID, tag)
+		old, err := currentTag(tx, rp.ID, tag)
 		if errors.Is(err, db.ErrNone) {
 			return none, fault.New(fault.TagUnknown, "The repository %s has no tag %s.", name, tag)
 		}
 		if err != nil {
 			return none, err
 		}
-		// Another transaction may have moved the tag since it was read; then
-		// nothing is deleted that the caller has not seen.
-		n, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2 AND manifest = $3`, rp.ID, tag, old.Manifest)
-		if err != nil {
+		if _, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2`, rp.ID, tag); err != nil {
 			return none, err
-		}
-		if n == 0 {
-			return none, fault.New(fault.Unavailable, "The tag %s was moved at the same moment; try again.", tag)
 		}
 		tx.Invalidate(manifestKey{rp.ID, tag})
 		tx.AfterCommit(r.wakeCollector)

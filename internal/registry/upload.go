@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
@@ -91,12 +92,25 @@ func (r *Registry) AppendUpload(ctx context.Context, who iam.Caller, name oci.Na
 		return Upload{}, fault.New(fault.UploadUnknown, "This upload is finished; start a new one.")
 	}
 	u, err := s.receive(ctx, off, length, src, false)
-	return Upload{ID: id, Size: u.Size}, err
+	return Upload{ID: id, Size: u.Size}, takenOver(ctx, err)
 }
 
-// UploadStatus tells how far an upload is. Errors: UploadUnknown, Denied, Unauthorized.
+// UploadStatus tells how far an upload is. It leaves a request that is at work
+// on it alone, and answers what that one has made safe so far.
+// Errors: UploadUnknown, Denied, Unauthorized.
 func (r *Registry) UploadStatus(ctx context.Context, who iam.Caller, name oci.Name, id string) (Upload, error) {
-	_, s, err := r.openUpload(ctx, who, name, id)
+	t, err := r.parseUpload(who, name, id)
+	if err != nil {
+		return Upload{}, err
+	}
+	if err := r.mayPush(ctx, who, name); err != nil {
+		return Upload{}, err
+	}
+	if r.uploads.busy(t.Nonce) {
+		row, err := db.One[uploadRow](ctx, r.db, `SELECT `+uploadColumns+` FROM upload WHERE id = $1 AND state = 'open'`, t.Nonce)
+		return Upload{ID: id, Size: row.Size}, ignoreNone(err)
+	}
+	_, s, err := r.holdUpload(ctx, who, name, id, t)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -136,7 +150,8 @@ func (r *Registry) FinishUpload(ctx context.Context, who iam.Caller, name oci.Na
 		}
 		return r.StatBlob(ctx, who, name, d)
 	}
-	return s.finish(ctx, off, length, src, d)
+	blob, err := s.finish(ctx, off, length, src, d)
+	return blob, takenOver(ctx, err)
 }
 
 // PutBlob stores a blob in one request. Errors: as FinishUpload.
@@ -153,5 +168,6 @@ func (r *Registry) PutBlob(ctx context.Context, who iam.Caller, name oci.Name, l
 		return oci.Descriptor{}, err
 	}
 	defer s.lease.release()
-	return s.finish(ctx, -1, length, src, d)
+	blob, err := s.finish(ctx, -1, length, src, d)
+	return blob, takenOver(ctx, err)
 }

@@ -38,8 +38,9 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	if err != nil {
 		return nil, err
 	}
+	sealed := false // the database may hold what the master key sealed
 	defer func() {
-		if err != nil {
+		if err != nil && !sealed {
 			master.discard()
 		}
 	}()
@@ -49,11 +50,14 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	if c.iam, err = iam.New(ctx, c.db, iam.Options{
 		Master: master.bytes, Region: cfg.Region, TokenLife: cfg.Tokens.Life, UsersCreate: cfg.Organizations.UsersCreate, Log: log,
 	}); err != nil {
-		if master.fresh {
+		other := errors.Is(err, iam.ErrOtherMaster)
+		sealed = !other && !errors.Is(err, iam.ErrNotBegun)
+		if other && master.fresh {
 			return nil, fmt.Errorf("master key: %s is missing, and the database was made with it: put the file back: %w", master.from, err)
 		}
 		return nil, fmt.Errorf("master key from %s: %w", master.from, err)
 	}
+	sealed = true
 	if c.disk, err = fsblob.Open(filepath.Join(cfg.Data, blobsName), fsblob.Options{}); err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}

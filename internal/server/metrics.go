@@ -33,6 +33,8 @@ var figures = []figure{
 
 	{"berth_cache_content_entries", "Entries of the cache of repositories, manifests and blobs.", false, func(c *core) float64 { return float64(c.registry.Stats().CacheEntries) }},
 	{"berth_cache_content_bytes", "Memory of that cache.", false, func(c *core) float64 { return float64(c.registry.Stats().CacheBytes) }},
+	{"berth_cache_content_hits_total", "Reads that it answered.", true, func(c *core) float64 { return float64(c.registry.Stats().CacheHits) }},
+	{"berth_cache_content_misses_total", "Reads that went on to the database.", true, func(c *core) float64 { return float64(c.registry.Stats().CacheMisses) }},
 	{"berth_uploads_active", "Uploads that a request works on.", false, func(c *core) float64 { return float64(c.registry.Stats().Uploads) }},
 
 	{"berth_collector_reviews_total", "Things looked at because nothing may need them any more.", true, func(c *core) float64 { return float64(c.registry.CollectorStats().Reviews) }},

@@ -42,7 +42,8 @@ var ListUsers = Op[List, Page[User]]{"user.list", func(ctx context.Context, c *c
 	return pageOf(p.Items, p.More, user, func(u iam.User) string { return u.Name }), err
 }}
 
-// SetPassword replaces a password; tokens made with the old one end.
+// SetPassword replaces a password. Logins by the old one and refresh tokens end
+// at once; registry tokens that were issued live out tokens.life.
 var SetPassword = Op[Password, None]{"user.password", func(ctx context.Context, c *core, in Password) (None, error) {
 	return None{}, c.iam.SetPassword(ctx, iam.Operator(), in.Account, in.Name, in.Password)
 }}

@@ -156,9 +156,15 @@ type publicListener struct {
 
 // surfaces are the two HTTP servers.
 type surfaces struct {
-	public *http.Server
-	admin  *http.Server
+	public  *http.Server
+	drained func(context.Context) error // waits for the requests of public
+	admin   *http.Server
+	inside  *web.Gate // of admin
 }
+
+// leaving bounds the wait for handlers that were cut off: they notice it at
+// once, and save what came before they go.
+const leaving = 10 * time.Second
 
 func assemble(cfg *Config, c *core, log *slog.Logger) (*surfaces, error) {
 	figures := prometheus.NewRegistry()
@@ -181,12 +187,13 @@ func assemble(cfg *Config, c *core, log *slog.Logger) (*surfaces, error) {
 		MaxHeader:     int(cfg.Limits.Header),
 		MaxInFlight:   cfg.Limits.Requests,
 	}, mounts(cfg, c, origin, measured, figures, h)...)
-	s := &surfaces{public: public.HTTP()}
+	s := &surfaces{public: public.HTTP(), drained: public.Drained, inside: web.NewGate()}
 	s.public.Protocols = new(http.Protocols)
 	s.public.Protocols.SetHTTP1(true)
 	s.public.Protocols.SetHTTP2(true) // over TLS alone
 	if cfg.AdminListen != "" {
 		s.admin = adminServer(figures, h, log)
+		s.admin.Handler = s.inside.Around(s.admin.Handler)
 	}
 	return s, nil
 }
@@ -216,7 +223,8 @@ func (s *surfaces) serve(ctx context.Context, cfg *Config, c *core, public *publ
 	return g.Wait()
 }
 
-// drain ends both servers, cutting off what is not done in time.
+// drain ends both servers, cutting off what is not done in time. When it is
+// done, nobody uses the core any more.
 func (s *surfaces) drain(limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -227,7 +235,14 @@ func (s *surfaces) drain(limit time.Duration) error {
 	if s.admin != nil {
 		err = errors.Join(err, s.admin.Close())
 	}
-	return err
+	return errors.Join(err, left(s.drained), left(s.inside.Close))
+}
+
+// left waits, not for ever, until those who were cut off have left.
+func left(drained func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaving)
+	defer cancel()
+	return drained(ctx)
 }
 
 // running turns the orderly end of a server into no error.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/web"
 )
 
 // The local socket speaks HTTP: POST /NAME with an operation's arguments in
@@ -35,7 +36,8 @@ type answerError struct {
 }
 
 // serveSocket answers on the socket of dir until the returned function is
-// called. The caller holds the lock of dir, so a socket that is there already
+// called, which lets operations finish until its context ends, cuts off those
+// that have not, and returns when none uses the core any more. The caller holds the lock of dir, so a socket that is there already
 // belongs to nobody any more.
 func serveSocket(dir string, c *core, log *slog.Logger) (stop func(context.Context) error, err error) {
 	path := filepath.Join(dir, socketName)
@@ -56,8 +58,9 @@ func serveSocket(dir string, c *core, log *slog.Logger) (stop func(context.Conte
 		_ = l.Close()
 		return nil, fmt.Errorf("local socket: %w", err)
 	}
+	inside := web.NewGate()
 	srv := &http.Server{
-		Handler:           socketHandler(c),
+		Handler:           inside.Around(socketHandler(c)),
 		ReadHeaderTimeout: socketHeader,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       time.Minute,
@@ -70,7 +73,11 @@ func serveSocket(dir string, c *core, log *slog.Logger) (stop func(context.Conte
 		}
 	}()
 	return func(ctx context.Context) error {
-		return errors.Join(srv.Shutdown(ctx), os.Remove(path))
+		err := srv.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = srv.Close() // an operation takes too long: its context ends
+		}
+		return errors.Join(err, left(inside.Close), os.Remove(path))
 	}, nil
 }
 

@@ -19,7 +19,7 @@ const maxLogged = 512 // bytes of a path or agent in a log line
 // It must be deferred itself, since it recovers.
 func (s *Server) finish(w *Response) {
 	p := recover()
-	s.inFlight.Add(-1)
+	s.gate.leave()
 	if p != nil && !aborted(p) {
 		w.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		if w.status == 0 {
@@ -69,15 +69,11 @@ func (s *Server) log(w *Response, status int, took time.Duration, received int64
 	if !s.o.Log.Enabled(ctx, level) {
 		return
 	}
-	path := r.URL.Path
-	if w.route.Secret {
-		path = path[:strings.LastIndexByte(path, '/')+1] + "…"
-	}
 	attrs := []slog.Attr{
 		slog.String("id", w.id[0]),
 		slog.String("route", w.route.name),
 		slog.String("method", r.Method),
-		slog.String("path", clip(path)),
+		slog.String("path", clip(shown(r.URL.Path, w.route.Secret))),
 		slog.Int("status", status),
 		slog.Duration("took", took),
 		slog.Int64("received", received),
@@ -92,6 +88,26 @@ func (s *Server) log(w *Response, status int, took time.Duration, received int64
 		attrs = append(attrs, slog.String("err", w.err.Error()))
 	}
 	s.o.Log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// uploads is what stands before the id of an upload, with which whoever reads
+// it could meddle. A path may hold one and be of no route: the method was
+// wrong, or something follows.
+const uploads = "/blobs/uploads/"
+
+// shown is a path without its secrets.
+func shown(path string, secret bool) string {
+	end := len(path)
+	if secret {
+		end = strings.LastIndexByte(path, '/') + 1
+	}
+	if i := strings.Index(path, uploads); i >= 0 {
+		end = min(end, i+len(uploads))
+	}
+	if end == len(path) {
+		return path
+	}
+	return path[:end] + "…"
 }
 
 func clip(s string) string {

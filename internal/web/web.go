@@ -8,12 +8,12 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -41,10 +41,10 @@ type Mount struct {
 // comparison, the longest mount first: no path is cleaned and nothing is ever
 // redirected, since clients of these protocols do not follow redirects.
 type Server struct {
-	o        Options
-	mounts   []Mount
-	unknown  *Route
-	inFlight *atomic.Int64
+	o       Options
+	mounts  []Mount
+	unknown *Route
+	gate    *Gate
 }
 
 // New assembles a Server.
@@ -59,7 +59,7 @@ func New(o Options, mounts ...Mount) *Server {
 	o.MaxInFlight = cmp.Or(o.MaxInFlight, 4096)
 	m := slices.Clone(mounts)
 	slices.SortStableFunc(m, func(a, b Mount) int { return len(b.Path) - len(a.Path) })
-	return &Server{o: o, mounts: m, unknown: o.Metrics.Route("unknown", plainError), inFlight: &o.Metrics.inFlight}
+	return &Server{o: o, mounts: m, unknown: o.Metrics.Route("unknown", plainError), gate: newGate(&o.Metrics.inFlight, int64(o.MaxInFlight))}
 }
 
 // HTTP returns the server to run on a listener, with the limits that only
@@ -79,13 +79,18 @@ func (s *Server) HTTP() *http.Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	res := s.response(w, r)
 	defer s.finish(res)
-	if s.inFlight.Add(1) > int64(s.o.MaxInFlight) {
+	if !s.gate.enter() {
 		w.Header()["Retry-After"] = retrySoon
 		plainAnswer(res, http.StatusServiceUnavailable, "UNAVAILABLE", "Too many requests are being served; try again.")
 		return
 	}
 	s.handler(r.URL.Path).ServeHTTP(res, res.r)
 }
+
+// Drained is for the time after the server was shut down or closed: it waits
+// until no request is being served any more or ctx ends. One that still comes
+// is refused.
+func (s *Server) Drained(ctx context.Context) error { return s.gate.Close(ctx) }
 
 var retrySoon = []string{"1"}
 

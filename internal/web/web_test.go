@@ -150,6 +150,10 @@ func TestAccessLog(t *testing.T) {
 		{"GET", "/open/a", 503, errors.New("disk"), `level=ERROR .*err=disk`, ""},
 		{"GET", "/open/a", 200, errors.New("torn"), `level=ERROR .*err=torn`, ""},
 		{"PATCH", "/hidden/s3cret", 202, nil, `path=/hidden/… `, "s3cret"},
+		{"POST", "/v2/a/b/blobs/uploads/s3cret", 405, nil, `path=/v2/a/b/blobs/uploads/… `, "s3cret"},
+		{"PATCH", "/v2/a/b/blobs/uploads/s3cret/more", 404, nil, `path=/v2/a/b/blobs/uploads/… `, "s3cret"},
+		{"PATCH", "/hidden/blobs/uploads/s3cret/more", 404, nil, `path=/hidden/blobs/uploads/… `, "s3cret"},
+		{"POST", "/v2/a/b/blobs/uploads/", 202, nil, `path=/v2/a/b/blobs/uploads/ `, ""},
 		{"PUT", "/open/" + strings.Repeat("x", 2000), 201, nil, `path=/open/x{506}… `, ""},
 	}
 	for _, tt := range tests {

@@ -101,10 +101,12 @@ func (d *Driver) path(key string) (string, error) {
 		ok = i == 2 || strings.IndexByte("0123456789abcdef", key[i]) >= 0
 	}
 	if !ok {
-		return "", fmt.Errorf("fsblob: malformed key %q", key)
+		return "", malformed(key)
 	}
 	return filepath.Join(d.dir, key), nil
 }
+
+func malformed(key string) error { return fmt.Errorf("fsblob: malformed key %q", key) }
 
 // A state is the number of bytes in place.
 func encode(off int64) blob.State {

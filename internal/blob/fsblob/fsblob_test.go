@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,10 +110,11 @@ func TestMalformedKeys(t *testing.T) {
 		errs := []error{err, d.Abort(ctx, key, nil), d.Delete(ctx, key), d.Commit(ctx, key, encode(0), nil)}
 		_, _, err = d.Append(ctx, key, encode(0), bytes.NewReader(nil))
 		errs = append(errs, err)
-		_, err = d.Stat(ctx, key)
-		errs = append(errs, err)
 		_, err = d.Open(ctx, key, 0, -1)
 		errs = append(errs, err)
+		if info, err := d.Stat(ctx, key); err == nil {
+			t.Errorf("%q: %+v", key, info)
+		}
 		for i, err := range errs {
 			if err == nil || errors.Is(err, blob.ErrAbsent) {
 				t.Errorf("%q, call %d: %v", key, i, err)
@@ -124,16 +126,45 @@ func TestMalformedKeys(t *testing.T) {
 	}
 }
 
-func TestForeignFilesAreNotListed(t *testing.T) {
+// What is not ours is shown and never touched.
+func TestForeignFilesAreListed(t *testing.T) {
 	dir := t.TempDir()
-	d := openDriver(t, dir)
-	for _, name := range []string{"ab/.nfs0001", "lost+found", "ab/" + strings.Repeat("g", 32)} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+	d, ctx := openDriver(t, dir), t.Context()
+	want := []string{"ab-x", "ab/.nfs0001", "ab/" + strings.Repeat("g", 32), "ab/sub-x", "ab/sub/deep/file", "stray"}
+	for _, name := range append([]string{"lost+found/#12"}, want...) {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("foreign"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for info, err := range d.List(t.Context(), "") {
-		t.Errorf("%+v, %v", info, err)
+	for i := range len(want) + 1 {
+		after := ""
+		if i > 0 {
+			after = want[i-1]
+		}
+		var got []string
+		for info, err := range d.List(ctx, after) {
+			if err != nil || info.Size != 7 || info.Modified.IsZero() {
+				t.Errorf("%+v, %v", info, err)
+			}
+			got = append(got, info.Key)
+		}
+		if !slices.Equal(got, want[i:]) {
+			t.Errorf("behind %q: %q, want %q", after, got, want[i:])
+		}
+	}
+	for _, name := range want {
+		if err := d.Delete(ctx, name); err == nil {
+			t.Errorf("%s: deleted", name)
+		}
+		if info, err := d.Stat(ctx, name); err != nil || info.Key != name {
+			t.Errorf("%+v, %v", info, err)
+		}
+	}
+	for _, name := range []string{".", "ab", "ab/sub"} {
+		if info, err := d.Stat(ctx, name); err == nil {
+			t.Errorf("the directory %s: %+v", name, info)
+		}
 	}
 }
 
