@@ -1,6 +1,6 @@
 // Package durability holds Berth to its word: what it acknowledged is there
-// after kill -9, and after a power cut that takes everything that was not
-// synced.
+// after kill -9, after a power cut that takes everything that was not synced,
+// and on a full disk.
 package durability
 
 import (

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,7 +39,7 @@ func trace(t *testing.T) *traced {
 	}
 	path := filepath.Join(t.TempDir(), "trace")
 	// -D: strace is the child, so that signals reach berth.
-	s := berthtest.Start(t, berthtest.Options{Under: []string{"strace", "-D", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync,sendfile", "-o", path}})
+	s := berthtest.Start(t, berthtest.Options{Under: []string{"strace", "-D", "-f", "--seccomp-bpf", "-y", "-e", "trace=fsync,fdatasync,sendfile", "-o", path}})
 	admin := s.Admin()
 	c, err := wire.New(s.URL(), s.Client(), wire.Basic, admin.User, admin.Password)
 	if err != nil {
@@ -68,13 +70,23 @@ func (tr *traced) lines() []string {
 
 // syncs counts fsync and fdatasync.
 func syncs(lines []string) int {
-	n := 0
+	blobs, commits := split(lines)
+	return blobs + commits
+}
+
+// split counts the syncs of stored bytes (a file or its directory) apart from
+// those of the database, which are commits.
+func split(lines []string) (blobs, commits int) {
 	for _, line := range lines {
-		if strings.Contains(line, "fsync(") || strings.Contains(line, "fdatasync(") {
-			n++
+		switch {
+		case !strings.Contains(line, "fsync(") && !strings.Contains(line, "fdatasync("):
+		case strings.Contains(line, "/blobs/"):
+			blobs++
+		default:
+			commits++
 		}
 	}
-	return n
+	return blobs, commits
 }
 
 // sent adds up what sendfile moved.
@@ -134,6 +146,45 @@ func TestSyncsOfPush(t *testing.T) {
 	tr.atMost(tr.usual(func(ctx context.Context, i int) error {
 		return tr.c.PushManifest(ctx, tr.repo, fmt.Sprintf("more%d", i), image.Blob)
 	}), 1, "tagging")
+}
+
+// Docker sends a large blob as POST, PATCH with all bytes, and PUT without a
+// body. The bytes cost the same two syncs as in one request; of the commits one
+// names the key before its first byte, one keeps how far the PATCH came, and
+// one links the blob.
+func TestSyncsOfDockerPush(t *testing.T) {
+	tr := trace(t)
+	source := images.New(t.Name())
+	var blobs, commits []int
+	for range 11 {
+		b := source.Blob(1 << 20)
+		lines := tr.during(func(ctx context.Context) error { return tr.pushAsDocker(ctx, b) })
+		n, m := split(lines)
+		blobs, commits = append(blobs, n), append(commits, m)
+	}
+	slices.Sort(blobs)
+	slices.Sort(commits)
+	t.Logf("syncs of stored bytes: %v, commits: %v", blobs, commits)
+	if blobs[0] != 2 || blobs[len(blobs)-1] != 2 {
+		t.Errorf("%v syncs of stored bytes, want 2: the file and its directory", blobs)
+	}
+	if usual := commits[len(commits)/2]; usual > 3 {
+		t.Errorf("%d commits, want 3 at most", usual)
+	}
+}
+
+func (tr *traced) pushAsDocker(ctx context.Context, b images.Blob) error {
+	location, err := tr.c.StartUpload(ctx, tr.repo)
+	if err != nil {
+		return err
+	}
+	// Docker streams: it does not say how much there will be.
+	resp, err := tr.c.Want(ctx, http.StatusAccepted, wire.Request{Method: http.MethodPatch, To: location, Stream: io.MultiReader(bytes.NewReader(b.Data))})
+	if err != nil {
+		return err
+	}
+	_, err = tr.c.Want(ctx, http.StatusCreated, wire.Request{Method: http.MethodPut, To: wire.WithDigest(resp.Header.Get("Location"), b.Digest)})
+	return err
 }
 
 // Commits of clients that push at once are one commit.

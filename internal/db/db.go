@@ -184,7 +184,12 @@ func closed() error {
 	return fault.New(fault.Unavailable, "the server is shutting down")
 }
 
-// notStarted is the error of what was given up before it began.
+// notStarted is the error of what was given up before it began: ctx's own, with
+// the reason where one was given.
 func notStarted(ctx context.Context) error {
-	return fmt.Errorf("db: not started: %w", context.Cause(ctx))
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return fmt.Errorf("db: not started: %w", cause)
+	}
+	return fmt.Errorf("db: not started: %w: %w", err, cause)
 }

@@ -351,15 +351,24 @@ func TestUploadTakenOver(t *testing.T) {
 	at := w.startUpload("writer", "")
 	c := w.dial()
 	w.put(c, "PATCH", at, "writer", "Expect: 100-continue\r\n", len(b))
-	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+	left := bufio.NewReader(c)
+	if line, err := left.ReadString('\n'); err != nil || !strings.Contains(line, "100") {
 		t.Fatalf("%q, %v", line, err)
 	}
+	_, err := left.ReadString('\n') // the end of that answer
+	w.must(err)
 	began := time.Now()
 	a := w.send(request{"GET", at, "writer", nil, nil, 0})
 	w.check("status", a, want{status: 204, header: map[string]string{"Range": "0-0"}})
 	w.check("PUT", w.send(request{"PUT", at + "?digest=" + digestOf(b), "writer", nil, b, 0}), created("acme/app", digestOf(b)))
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("taking over took %v", took)
+	}
+	first, err := http.ReadResponse(left, nil)
+	w.must(err)
+	defer first.Body.Close()
+	if body, _ := io.ReadAll(first.Body); first.StatusCode != 400 || !strings.Contains(string(body), "BLOB_UPLOAD_INVALID") {
+		t.Errorf("the request whose upload was taken over: %d %s", first.StatusCode, body)
 	}
 	w.pulled("acme/app", b, digestOf(b))
 }

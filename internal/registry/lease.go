@@ -2,13 +2,14 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"sync"
+
+	"berth.dev/berth/internal/fault"
 )
 
 // errTakenOver is the cause of the context of a request whose upload another
 // request has taken over.
-var errTakenOver = errors.New("another request took this upload over")
+var errTakenOver = fault.New(fault.UploadInvalid, "Another request took this upload over.")
 
 // leases makes sure that one request at a time works on an upload. A client
 // that lost its connection comes back before we have noticed; the newer
@@ -44,7 +45,7 @@ func (ls *leases) take(ctx context.Context, id string) (context.Context, *lease,
 		select {
 		case <-old.left:
 		case <-ctx.Done():
-			return ctx, nil, context.Cause(ctx)
+			return ctx, nil, fault.Wrap(fault.Unavailable, context.Cause(ctx), "The upload is in use; try again.")
 		}
 	}
 }

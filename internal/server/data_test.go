@@ -154,6 +154,43 @@ func TestMasterKeyOfAnotherDatabase(t *testing.T) {
 	local(t, &cfg, false)
 }
 
+// A first start that fails must not take the key of what it has stored along.
+func TestMasterKeyOfAFailedStart(t *testing.T) {
+	t.Run("behind the database", func(t *testing.T) {
+		cfg := onFile(t)
+		if err := makeData(cfg.Data); err != nil {
+			t.Fatal(err)
+		}
+		blobs := filepath.Join(cfg.Data, blobsName)
+		if err := os.WriteFile(blobs, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := openCore(t.Context(), &cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "storage: ") {
+			t.Fatalf("%v, %v", c, err)
+		}
+		if err := os.Remove(blobs); err != nil {
+			t.Fatal(err)
+		}
+		local(t, &cfg, true)
+	})
+	t.Run("before it", func(t *testing.T) {
+		cfg := onFile(t)
+		if err := makeData(cfg.Data); err != nil {
+			t.Fatal(err)
+		}
+		good := cfg.Database
+		cfg.Database = "sqlite:" + filepath.Join(cfg.Data, "nowhere", "berth.db")
+		if c, err := openCore(t.Context(), &cfg, slog.New(slog.DiscardHandler)); err == nil {
+			t.Fatal(c)
+		}
+		if there, _ := exists(filepath.Join(cfg.Data, "master.key")); there {
+			t.Error("a key that nothing uses stays behind")
+		}
+		cfg.Database = good
+		local(t, &cfg, true)
+	})
+}
+
 func TestDataIsForItsOwner(t *testing.T) {
 	cfg := config(t)
 	start(t, cfg)

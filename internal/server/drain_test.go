@@ -1,12 +1,18 @@
 package server
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/web"
 )
 
 // upload opens an upload and returns where it goes on.
@@ -113,5 +119,92 @@ func TestUploadCutOffByTheDrainGoesOn(t *testing.T) {
 	res, _ := do(t, s.request(t, "GET", at, nil))
 	if got := res.Header.Get("Range"); res.StatusCode != 204 || !strings.HasPrefix(got, "0-") || got < "0-102399" && len(got) <= len("0-102399") {
 		t.Errorf("%d, range %s", res.StatusCode, got)
+	}
+}
+
+// What is closed after the drain is in use until the last handler has left.
+func TestDrainWaitsForHandlersThatWereCutOff(t *testing.T) {
+	entered, cut, leave := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	public := web.New(web.Options{}, web.Mount{Path: "/", Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+		close(cut)
+		<-leave
+	})})
+	s := &surfaces{public: public.HTTP(), drained: public.Drained, inside: web.NewGate()}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.public.Serve(l)
+	go func() {
+		if res, err := http.Get("http://" + l.Addr().String()); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-entered
+	drained := make(chan error, 1)
+	go func() { drained <- s.drain(time.Millisecond) }()
+	<-cut
+	select {
+	case err := <-drained:
+		t.Errorf("drained around a handler: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(leave)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSocketWaitsForOperationsThatWereCutOff(t *testing.T) {
+	cfg := onFile(t)
+	log := slog.New(slog.DiscardHandler)
+	if err := makeData(cfg.Data); err != nil {
+		t.Fatal(err)
+	}
+	c, err := openCore(t.Context(), &cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	stop, err := serveSocket(cfg.Data, c, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := local(t, &cfg, false)
+
+	// The operation waits behind a transaction that takes long.
+	inside, leave, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := db.Update(context.Background(), c.db, func(*db.Tx) (int, error) {
+			close(inside)
+			<-leave
+			return 0, nil
+		})
+		ended <- err
+	}()
+	<-inside
+	called := make(chan error, 1)
+	go func() {
+		_, err := Call(context.Background(), l, CreateAccount, Named{Name: "acme"})
+		called <- err
+	}()
+	for deadline := time.Now().Add(10 * time.Second); c.db.Stats().Queue == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the operation does not begin")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := stop(ctx); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := <-called; err == nil || fault.CodeOf(err) != fault.Internal {
+		t.Errorf("an operation that was cut off: %v", err)
+	}
+	close(leave)
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

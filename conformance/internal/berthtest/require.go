@@ -10,6 +10,7 @@ import (
 // What a test may need of its machine, as TEST_REQUIRE names it.
 const (
 	Clients  = "clients"  // everything that install.sh brings, and root
+	Mount    = "mount"    // the right to mount a file system
 	Postgres = "postgres" // a PostgreSQL server's programs
 )
 
