@@ -294,7 +294,7 @@ func (s *session) failed(ctx context.Context, cause error) error {
 // takenOver gives a request that lost its upload to a newer one the error that
 // says so.
 func takenOver(ctx context.Context, err error) error {
-	if err != nil && context.Cause(ctx) == error(errTakenOver) {
+	if err != nil && errors.Is(context.Cause(ctx), errTakenOver) {
 		return errTakenOver
 	}
 	return err
