@@ -237,7 +237,7 @@ func (f *fsck) keys(ctx context.Context) error {
 			if known[k.Key] {
 				continue
 			}
-			if _, err := f.r.blobs.Stat(ctx, k.Key); err != nil {
+			if _, err := f.r.blobs.Stat(ctx, k.Key); errors.Is(err, blob.ErrAbsent) {
 				continue // deleted since it was listed
 			}
 			f.report(Finding{Check: "storage", Subject: k.Key, Detail: fmt.Sprintf("%d bytes that no row names", k.Size)})
