@@ -20,6 +20,29 @@ func (p *probe) mount(repo, from string, d digest.Digest) *wire.Response {
 	return p.do("POST", wire.Uploads(repo)+"?"+query.Encode(), nil)
 }
 
+// searched mounts a blob without saying from where. A token has to be issued
+// for the source as well; a password goes for all that its user may pull.
+func (p *probe) searched(to, source string, b images.Blob) {
+	p.Helper()
+	if p.scheme == wire.Basic {
+		p.arrived(p.mount(to, "", b.Digest), to, b)
+		return
+	}
+	if resp := p.mount(to, "", b.Digest); resp.Status != 202 {
+		p.Fatalf("mounted from %s with a token for %s alone: %d", source, to, resp.Status)
+	}
+	ping, err := p.SendAs(p.Context(), wire.Request{Method: "GET", To: "/v2/"}, "")
+	p.must(err)
+	challenge, err := wire.ParseChallenge(ping.Header.Get("WWW-Authenticate"))
+	p.must(err)
+	challenge.Scope = "repository:" + to + ":pull,push repository:" + source + ":pull"
+	token, err := p.Fetch(p.Context(), challenge)
+	p.must(err)
+	resp, err := p.SendAs(p.Context(), wire.Request{Method: "POST", To: wire.Uploads(to) + "?mount=" + url.QueryEscape(b.Digest.String())}, "Bearer "+token)
+	p.must(err)
+	p.arrived(resp, to, b)
+}
+
 func TestMount(t *testing.T) {
 	each(t, func(p *probe) {
 		for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
@@ -27,7 +50,7 @@ func TestMount(t *testing.T) {
 				p.Algorithm = algorithm
 				b := p.pushed(p.org+"/source", p.Blob(size))
 				p.arrived(p.mount(p.org+"/named", p.org+"/source", b.Digest), p.org+"/named", b)
-				p.arrived(p.mount(p.org+"/searched", "", b.Digest), p.org+"/searched", b)
+				p.searched(p.org+"/searched", p.org+"/source", b)
 			}
 		}
 		p.Algorithm = digest.SHA256
