@@ -41,6 +41,7 @@ type Registry struct {
 	start     string // names this start of the process in upload rows
 	cache     *cache
 	uploads   *leases
+	ids       *uploadIDs
 	pulls     *pulls
 	collector collectorState
 }
@@ -70,6 +71,7 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		start:   newNonce(),
 		cache:   newCache(o.CacheBytes),
 		uploads: newLeases(),
+		ids:     newUploadIDs(),
 		pulls:   newPulls(),
 	}
 	r.collector.wake = make(chan struct{}, 1)

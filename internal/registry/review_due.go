@@ -163,7 +163,7 @@ const maxSettle = 5 * time.Minute
 func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d, subject string, s *CollectorStats) (bool, error) {
 	const queue = ` ON CONFLICT (repository, digest, kind) DO UPDATE SET due = excluded.due WHERE review.due < excluded.due`
 	now := tx.Micros()
-	due := now + min(r.o.Grace, maxSettle).Microseconds()
+	due := now + min(r.o.Grace/10, maxSettle).Microseconds()
 	refs, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
 		SELECT repository, child, kind, $2, $3 FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child, kind LIMIT $4`+queue, id, now, due, refsPerReview)
 	if err != nil {

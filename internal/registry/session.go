@@ -66,11 +66,24 @@ func (r *Registry) holdUpload(ctx context.Context, who iam.Caller, name oci.Name
 		return ctx, nil, err
 	}
 	s := &session{r: r, who: who, name: name, id: id, token: t, lease: l}
-	if err := s.load(ctx); err != nil {
+	switch d, known := r.ids.use(t.Nonce); {
+	case known && d == "":
+		s.fresh()
+	case known:
+		s.row = uploadRow{State: uploadDone, Digest: string(d)}
+	default:
+		err = s.load(ctx)
+	}
+	if err != nil {
 		l.release()
 		return ctx, nil, err
 	}
 	return ctx, s, nil
+}
+
+// fresh is the state of an upload for which nothing has come.
+func (s *session) fresh() {
+	s.row = uploadRow{State: uploadOpen, Algorithm: string(s.token.Algorithm), Start: s.r.start}
 }
 
 const uploadColumns = `state, digest, size, algorithm, hash, data, key, driver, start, epoch, expires`
@@ -83,7 +96,7 @@ func (s *session) load(ctx context.Context) error {
 		if time.Since(time.Unix(s.token.Started, 0)) > s.r.o.UploadLife {
 			return unknown
 		}
-		s.row = uploadRow{State: uploadOpen, Algorithm: string(s.token.Algorithm), Start: s.r.start}
+		s.fresh()
 		return nil
 	case err != nil:
 		return err
@@ -271,11 +284,16 @@ func (s *session) finish(ctx context.Context, off, length int64, src io.Reader, 
 		if err != nil {
 			return 0, err
 		}
-		_, err = s.saveTx(tx, u, uploadDone, d)
+		if s.saved {
+			_, err = s.saveTx(tx, u, uploadDone, d)
+		}
 		return size, err
 	})
 	if err != nil {
 		return none, err
+	}
+	if !s.saved {
+		s.r.ids.finished(s.token.Nonce, d)
 	}
 	s.row.State, s.row.Digest = uploadDone, string(d)
 	return oci.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: size}, nil

@@ -74,7 +74,10 @@ func (r *Registry) StartUpload(ctx context.Context, who iam.Caller, name oci.Nam
 	if err := r.mayPush(ctx, who, name); err != nil {
 		return "", err
 	}
-	id, _, err := r.newUpload(who, name, a)
+	id, t, err := r.newUpload(who, name, a)
+	if err == nil && r.db.Exact() { // elsewhere another node may see to it
+		r.ids.started(t.Nonce)
+	}
 	return id, err
 }
 
@@ -163,6 +166,7 @@ func (r *Registry) PutBlob(ctx context.Context, who iam.Caller, name oci.Name, l
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
+	r.ids.started(t.Nonce) // nobody else knows it
 	ctx, s, err := r.holdUpload(ctx, who, name, id, t)
 	if err != nil {
 		return oci.Descriptor{}, err
