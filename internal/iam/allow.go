@@ -10,25 +10,17 @@ import (
 )
 
 // Allow decides whether the caller may do this, from the rows as the
-// transaction sees them, or from a cache that is known to say the same. It decides and nothing else. Errors:
-// fault.Unauthorized for anonymous and disabled callers; fault.Denied with one
-// sentence that says which right is missing where, the same for what does not
-// exist and what belongs to another account.
+// transaction sees them, or from a cache that is known to say the same. It
+// decides and nothing else. Errors: fault.Unauthorized for anonymous and
+// disabled callers; fault.Denied with one sentence that says which right is
+// missing where, the same for what does not exist and what belongs to another
+// account.
 func (a *Authority) Allow(tx *db.Tx, who Caller, do Action, on Resource) error {
-	r, about, err := question(who, do, on)
-	if err != nil {
-		return err
+	d, r, s, err := a.judge(who, do, on, tx.Now(), func(about ask) (*standing, error) { return a.standingIn(tx, who.Account, about) })
+	if err == nil && d != allowed {
+		err = a.refuse(tx.Context(), d, r, s, who, do, on)
 	}
-	var s *standing
-	if about.user != "" {
-		if s, err = a.standingIn(tx, who.Account, about); err != nil {
-			return err
-		}
-	}
-	if d := decide(r, s, who, on, tx.Now(), a.o.UsersCreate); d != allowed {
-		return a.refuse(tx.Context(), d, r, s, who, do, on)
-	}
-	return nil
+	return err
 }
 
 // Check is Allow for reads, through the cache: an answer is as old as the
@@ -49,15 +41,33 @@ func (a *Authority) May(ctx context.Context, who Caller, do Action, on Resource)
 }
 
 // look decides through the cache.
-func (a *Authority) look(ctx context.Context, who Caller, do Action, on Resource) (d decision, r rule, s *standing, err error) {
+func (a *Authority) look(ctx context.Context, who Caller, do Action, on Resource) (decision, rule, *standing, error) {
+	return a.judge(who, do, on, a.now(), func(about ask) (*standing, error) { return a.standing(ctx, who.Account, about) })
+}
+
+// judge decides by what find knows of the caller. Where a right on the
+// repository does not count it is not asked for, so that one answer serves all
+// repositories of an organization; only a refusal speaks of it.
+func (a *Authority) judge(who Caller, do Action, on Resource, now time.Time, find func(ask) (*standing, error)) (d decision, r rule, s *standing, err error) {
 	r, about, err := question(who, do, on)
-	if err == nil && about.user != "" {
-		s, err = a.standing(ctx, who.Account, about)
-	}
 	if err != nil {
+		return denied, r, nil, err
+	}
+	if about.user == "" {
+		return decide(r, nil, who, on, now, a.o.UsersCreate), r, nil, nil
+	}
+	narrow := about
+	if r.repo == None {
+		narrow.repo = 0
+	}
+	if s, err = find(narrow); err != nil {
 		return denied, r, s, err
 	}
-	return decide(r, s, who, on, a.now(), a.o.UsersCreate), r, s, nil
+	d = decide(r, s, who, on, now, a.o.UsersCreate)
+	if d != allowed && narrow != about {
+		s, err = find(about)
+	}
+	return d, r, s, err
 }
 
 // question finds the rule of an action, and what must be known of the caller
