@@ -50,7 +50,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## Berth beside another registry: half an hour on a quiet machine
+bench: build ## Berth beside another registry: about an hour on a quiet machine
 	@mkdir -p bench/bin && cp bin/berth bench/bin/
 	GOBIN=$(CURDIR)/bench/bin CGO_ENABLED=0 go install github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 	cd bench && go build -o bin/bench . && bin/bench run -targets targets.json -names distribution,berth -out results.jsonl && bin/bench table results.jsonl
