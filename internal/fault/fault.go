@@ -18,18 +18,23 @@ type Code string
 // tests range over Codes.
 const (
 	Invalid          Code = "invalid"           // an argument has a wrong form
+	Missing          Code = "missing"           // an argument that must be there is not
 	NameInvalid      Code = "name_invalid"      // organization or repository name outside the grammar
 	TagInvalid       Code = "tag_invalid"       // tag outside the grammar
 	DigestInvalid    Code = "digest_invalid"    // malformed digest, or bytes that do not match it
 	ManifestInvalid  Code = "manifest_invalid"  // malformed, ambiguous or unsupported manifest
 	SizeInvalid      Code = "size_invalid"      // body shorter or longer than announced
 	TooLarge         Code = "too_large"         // a body or member over its limit
+	TooLong          Code = "too_long"          // a text over its limit
 	RangeInvalid     Code = "range_invalid"     // range or offset that does not fit; Detail is the true offset (int64)
 	UploadInvalid    Code = "upload_invalid"    // the upload exists but cannot go on
 	PageInvalid      Code = "page_invalid"      // a paging parameter that does not parse
+	FilterInvalid    Code = "filter_invalid"    // a filter expression that does not parse
+	RightInvalid     Code = "right_invalid"     // a right that is none of 1, 3, 7
 	Unsupported      Code = "unsupported"       // understood, and refused for good
 	Unauthorized     Code = "unauthorized"      // nobody is logged in, or the credential is wrong
 	Denied           Code = "denied"            // the caller is known and may not
+	Foreign          Code = "foreign"           // it belongs to another account
 	Reserved         Code = "reserved"          // the name is kept for the system
 	AccountUnknown   Code = "account_unknown"   //
 	UserUnknown      Code = "user_unknown"      //
@@ -43,6 +48,8 @@ const (
 	ReferenceUnknown Code = "reference_unknown" // a manifest names a blob or manifest the repository lacks; Detail is the digest
 	UploadUnknown    Code = "upload_unknown"    //
 	GrantUnknown     Code = "grant_unknown"     //
+	ShareUnknown     Code = "share_unknown"     // a repository is not shared with that account
+	RuleUnknown      Code = "rule_unknown"      // no such trigger, retention rule or synchronization
 	Exists           Code = "exists"            // the thing to create is already there
 	NotEmpty         Code = "not_empty"         // deletion refused: something is inside
 	InUse            Code = "in_use"            // deletion refused: something refers to it
@@ -56,10 +63,10 @@ const (
 
 // Codes lists every code once, for tests of the surfaces' tables.
 var Codes = []Code{
-	Invalid, NameInvalid, TagInvalid, DigestInvalid, ManifestInvalid, SizeInvalid, TooLarge, RangeInvalid,
-	UploadInvalid, PageInvalid, Unsupported, Unauthorized, Denied, Reserved, AccountUnknown, UserUnknown,
+	Invalid, Missing, NameInvalid, TagInvalid, DigestInvalid, ManifestInvalid, SizeInvalid, TooLarge, TooLong, RangeInvalid,
+	UploadInvalid, PageInvalid, FilterInvalid, RightInvalid, Unsupported, Unauthorized, Denied, Foreign, Reserved, AccountUnknown, UserUnknown,
 	KeyUnknown, ProjectUnknown, OrgUnknown, RepoUnknown, TagUnknown, ManifestUnknown, BlobUnknown,
-	ReferenceUnknown, UploadUnknown, GrantUnknown, Exists, NotEmpty, InUse, Quota, TooMany, Full, Unavailable,
+	ReferenceUnknown, UploadUnknown, GrantUnknown, ShareUnknown, RuleUnknown, Exists, NotEmpty, InUse, Quota, TooMany, Full, Unavailable,
 	Timeout, Internal,
 }
 

@@ -22,18 +22,23 @@ type wire struct {
 // list of codes for 4xx, so several faults share the nearest.
 var faults = map[fault.Code]wire{
 	fault.Invalid:          {http.StatusBadRequest, "UNSUPPORTED"},
+	fault.Missing:          {http.StatusBadRequest, "UNSUPPORTED"},
 	fault.NameInvalid:      {http.StatusBadRequest, "NAME_INVALID"},
 	fault.TagInvalid:       {http.StatusBadRequest, "TAG_INVALID"},
 	fault.DigestInvalid:    {http.StatusBadRequest, "DIGEST_INVALID"},
 	fault.ManifestInvalid:  {http.StatusBadRequest, "MANIFEST_INVALID"},
 	fault.SizeInvalid:      {http.StatusBadRequest, "SIZE_INVALID"},
 	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "MANIFEST_INVALID"}, // of the bodies in the spec only manifests are bounded
+	fault.TooLong:          {http.StatusRequestEntityTooLarge, "SIZE_INVALID"},
 	fault.RangeInvalid:     {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},
 	fault.UploadInvalid:    {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
 	fault.PageInvalid:      {http.StatusBadRequest, "UNSUPPORTED"},
+	fault.FilterInvalid:    {http.StatusBadRequest, "UNSUPPORTED"},
+	fault.RightInvalid:     {http.StatusBadRequest, "UNSUPPORTED"},
 	fault.Unsupported:      {http.StatusBadRequest, "UNSUPPORTED"},
 	fault.Unauthorized:     {http.StatusUnauthorized, "UNAUTHORIZED"},
 	fault.Denied:           {http.StatusForbidden, "DENIED"},
+	fault.Foreign:          {http.StatusForbidden, "DENIED"},
 	fault.Reserved:         {http.StatusBadRequest, "NAME_INVALID"},
 	fault.AccountUnknown:   {http.StatusNotFound, "NAME_UNKNOWN"},
 	fault.UserUnknown:      {http.StatusNotFound, "NAME_UNKNOWN"},
@@ -47,6 +52,8 @@ var faults = map[fault.Code]wire{
 	fault.ReferenceUnknown: {http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN"},
 	fault.UploadUnknown:    {http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
 	fault.GrantUnknown:     {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.ShareUnknown:     {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.RuleUnknown:      {http.StatusNotFound, "NAME_UNKNOWN"},
 	fault.Exists:           {http.StatusConflict, "DENIED"},
 	fault.NotEmpty:         {http.StatusConflict, "DENIED"},
 	fault.InUse:            {http.StatusMethodNotAllowed, "UNSUPPORTED"}, // distribution-spec, Deleting Blobs: refused deletion is 400 or 405

@@ -1,0 +1,1 @@
+-- Sums that lists, quotas and reports read instead of counting.

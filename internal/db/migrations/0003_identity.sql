@@ -1,0 +1,1 @@
+-- What the management API needs of accounts, users and keys.

@@ -1,0 +1,1 @@
+-- Repositories that other accounts may pull from.

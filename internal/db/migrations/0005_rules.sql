@@ -1,0 +1,1 @@
+-- Rules of a repository: triggers, retention, synchronization.
