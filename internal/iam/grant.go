@@ -32,12 +32,12 @@ func repoLevel() level {
 }
 
 // GrantOrg gives a user of the owner's account a right on an organization.
-// Errors: Denied, Invalid, UserUnknown, Exists where he has one already.
+// Errors: Denied, RightInvalid, UserUnknown, Exists where he has one already.
 func (a *Authority) GrantOrg(tx *db.Tx, who Caller, on Resource, userID string, right Right) error {
 	return a.grant(tx, orgLevel(), who, GrantOrg, on, userID, right)
 }
 
-// ChangeOrgGrant changes a right that GrantOrg gave. Errors: Denied, Invalid,
+// ChangeOrgGrant changes a right that GrantOrg gave. Errors: Denied, RightInvalid,
 // UserUnknown, GrantUnknown.
 func (a *Authority) ChangeOrgGrant(tx *db.Tx, who Caller, on Resource, userID string, right Right) error {
 	return a.grant(tx, orgLevel(), who, ChangeOrgGrant, on, userID, right)
@@ -56,7 +56,7 @@ func (a *Authority) OrgGrants(tx *db.Tx, who Caller, on Resource, after int64, n
 }
 
 // GrantRepo gives a user of the owner's account, and not the caller himself, a
-// right on a repository. Errors: Denied, Invalid, UserUnknown, Exists.
+// right on a repository. Errors: Denied, RightInvalid, UserUnknown, Exists.
 func (a *Authority) GrantRepo(tx *db.Tx, who Caller, on Resource, userID string, right Right) error {
 	return a.grant(tx, repoLevel(), who, GrantRepo, on, userID, right)
 }
@@ -91,7 +91,7 @@ func (a *Authority) grant(tx *db.Tx, l level, who Caller, do Action, on Resource
 		return err
 	}
 	if !right.Valid() {
-		return fault.New(fault.Invalid, "A right is 1 (read), 3 (edit) or 7 (manage).")
+		return fault.New(fault.RightInvalid, "A right is 1 (read), 3 (edit) or 7 (manage).")
 	}
 	if l.table == "repo_grant" && userID == who.User && !who.System() {
 		return fault.New(fault.Denied, "You may not grant yourself a right on a repository.")
@@ -168,4 +168,19 @@ func (a *Authority) grants(tx *db.Tx, l level, who Caller, do Action, on Resourc
 	return page(rows, n, func(r userRightRow) UserRight {
 		return UserRight{ID: r.ID, User: r.User, UserName: r.UserName, Right: r.Right, Created: fromMicros(r.Created)}
 	}), err
+}
+
+// CheckUser makes sure that the account has the user, and that the name, where
+// it is given, is his. Errors: UserUnknown.
+func (a *Authority) CheckUser(tx *db.Tx, account, id, name string) error {
+	is, err := db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE id = $1 AND account = $2`, id, account)
+	switch {
+	case errors.Is(err, db.ErrNone):
+		return fault.New(fault.UserUnknown, "There is no user with the id %s in the account.", id)
+	case err != nil:
+		return err
+	case name != "" && name != is:
+		return fault.New(fault.UserUnknown, "The user with the id %s has another name.", id)
+	}
+	return nil
 }

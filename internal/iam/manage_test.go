@@ -297,8 +297,8 @@ func TestGrants(t *testing.T) {
 		w.want(do(l.grant, w.boss, l.on, w.alice.User, Manage), "")
 		w.want(do(l.change, w.boss, l.on, carol.User, Edit), "")
 		for _, bad := range []Right{None, 2, 4, 8, -1} {
-			w.want(do(l.grant, w.boss, l.on, dave.User, bad), fault.Invalid)
-			w.want(do(l.change, w.boss, l.on, carol.User, bad), fault.Invalid)
+			w.want(do(l.grant, w.boss, l.on, dave.User, bad), fault.RightInvalid)
+			w.want(do(l.change, w.boss, l.on, carol.User, bad), fault.RightInvalid)
 		}
 		// Users of other accounts and users that do not exist are alike.
 		w.want(do(l.grant, w.boss, l.on, first.ID, Read), fault.UserUnknown)

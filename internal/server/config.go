@@ -29,6 +29,7 @@ type Config struct {
 	Collection     Collection
 	Organizations  Organizations
 	Storage        Storage
+	Errors         string // of the management API: list or object
 
 	secrets secrets
 	origins map[string]string // key -> where its value came from; absent: default
@@ -107,6 +108,12 @@ func (k Key) Flag() string {
 	return strings.NewReplacer(".", "-", "_", "-").Replace(k.Name)
 }
 
+// The forms of errors of the management API.
+const (
+	errorList   = "list"
+	errorObject = "object"
+)
+
 // Default is a configuration for one machine, reachable from that machine.
 func Default() Config {
 	return Config{
@@ -120,6 +127,7 @@ func Default() Config {
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 0},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
+		Errors:        errorList,
 	}
 }
 
@@ -135,6 +143,7 @@ func (c *Config) Keys() []Key {
 		{"database", (*databaseValue)(&c.Database), "`url` of the database: postgres://... or sqlite:PATH"},
 		{"master_key_file", (*textValue)(&c.MasterKeyFile), "`file` with the key that seals stored secrets"},
 		{"region", (*textValue)(&c.Region), "`name` of the region and of each account's first project"},
+		{"errors", (*textValue)(&c.Errors), "`form` of the management API's errors: list or object"},
 		{"tls.cert", (*textValue)(&c.TLS.Cert), "PEM `file` with the certificate chain"},
 		{"tls.key", (*textValue)(&c.TLS.Key), "PEM `file` with the certificate's private key"},
 		{"log.level", (*levelValue)(&c.Log.Level), "`level`: debug, info, warn or error"},

@@ -10,13 +10,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"berth.dev/berth/internal/ociapi"
+	"berth.dev/berth/internal/swrapi"
 	"berth.dev/berth/internal/web"
 )
 
 // mounts is the public surface, all of it.
 func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *prometheus.Registry, h *health) []web.Mount {
 	oci := ociapi.New(c.registry, c.iam, ociapi.Options{Origin: origin, Metrics: m})
+	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject})
 	out := []web.Mount{
+		{Path: "/v2/manage/", Handler: swr},
+		{Path: "/v3/manage/", Handler: swr},
 		{Path: "/v2", Handler: oci},
 		{Path: "/v2/", Handler: oci},
 		{Path: ociapi.TokenPath, Handler: oci.TokenHandler()},

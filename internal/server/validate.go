@@ -47,6 +47,9 @@ func (c *Config) validate() error {
 	case c.TLS.Cert == "" && !c.AllowPlainHTTP && !loopback(c.Listen):
 		bad("listen", "%s is reachable from other machines, and passwords would cross the network in the clear: set tls.cert and tls.key, or allow_plain_http where something in front speaks TLS", c.Listen)
 	}
+	if c.Errors != errorList && c.Errors != errorObject {
+		bad("errors", "%q is neither list nor object", c.Errors)
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is neither text nor json", c.Log.Format)
 	}

@@ -1,0 +1,86 @@
+package swrapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/web"
+)
+
+// decode reads the JSON of the body into v. Members that are not known are
+// ignored: clients send more than this API has a use for.
+func (c *call) decode(v any) error {
+	if t := c.r.Header.Get("Content-Type"); t != "" && len(c.body) > 0 {
+		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
+			return problemf(badBody, "Send the body as application/json.")
+		}
+	}
+	if len(bytes.TrimSpace(c.body)) == 0 {
+		return problemf(badBody, "The request has no body; JSON is expected here.")
+	}
+	d := json.NewDecoder(bytes.NewReader(c.body))
+	if err := d.Decode(v); err != nil {
+		var te *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &te) && te.Field == "is_public":
+			return problemf(badPublic, "is_public is true or false, without quotes.")
+		case errors.As(err, &te) && te.Field != "":
+			return problemf(badBody, "The member "+te.Field+" is a "+te.Value+", which it must not be.")
+		case errors.As(err, &te):
+			return problemf(badBody, "The body is a "+te.Value+", which is not expected here.")
+		}
+		return problemf(badBody, "The body is not well-formed JSON.")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return problemf(badBody, "Something follows the JSON value of the body.")
+	}
+	return nil
+}
+
+// missing is the error for a mandatory member that is not there.
+func missing(member string) error {
+	return fault.New(fault.Missing, "The member %s is missing.", member)
+}
+
+// empty is the body of a success that has nothing to say: clients decode it.
+type empty struct{}
+
+func (c *call) ok(v any) error      { return c.answer(http.StatusOK, v) }
+func (c *call) created(v any) error { return c.answer(http.StatusCreated, v) }
+
+func (c *call) answer(status int, v any) error {
+	web.WriteJSON(c.w, status, v)
+	return nil
+}
+
+func (c *call) noContent() error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// A stamp is a time as clients read it: RFC 3339 in UTC with at most six
+// digits of a second.
+type stamp time.Time
+
+func (s stamp) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + time.Time(s).UTC().Format("2006-01-02T15:04:05.999999Z") + `"`), nil
+}
+
+// registryHost is the address of the registry without a scheme, as image names
+// and login commands begin.
+func (a *API) registryHost(c *call) string {
+	_, host := a.origin.External(c.r)
+	return host
+}
+
+// imagePath is where an image is pulled from: host, organization, repository.
+func (a *API) imagePath(c *call, parts ...string) string {
+	return strings.Join(append([]string{a.registryHost(c)}, parts...), "/")
+}
