@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"berth.dev/berth/api"
 	"berth.dev/berth/internal/ociapi"
 	"berth.dev/berth/internal/swrapi"
 	"berth.dev/berth/internal/web"
@@ -26,6 +27,8 @@ func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *p
 		{Path: ociapi.TokenPath, Handler: oci.TokenHandler()},
 		{Path: "/healthz", Handler: named(m.Route("healthz", failPlain), h.alive)},
 		{Path: "/readyz", Handler: named(m.Route("readyz", failPlain), h.ready)},
+		{Path: "/openapi.json", Handler: named(m.Route("openapi", failPlain), described(api.Document))},
+		{Path: "/api", Handler: named(m.Route("api", failPlain), described(api.Page))},
 		{Path: "/", Handler: root(m, origin)},
 	}
 	if cfg.AdminListen == "" {
