@@ -23,8 +23,9 @@ const (
 //
 // Nobody is answered before the COMMIT, not even a closure that failed by
 // itself or wrote nothing: it may have read what another one of the group
-// wrote. If a statement fails in a way that ends the whole transaction, the
-// connection is given up and each member is run once more, alone.
+// wrote. If a statement fails in a way that ends the whole transaction, or if
+// what the members appended (Tx.Append) cannot be written, the connection is
+// given up and each member is run once more, alone.
 type writer struct {
 	s       *sqliteDB
 	conn    *conn // nil: to be opened before the next group
@@ -34,6 +35,7 @@ type writer struct {
 	stopped chan struct{}
 	group   []*member
 	keys    []any         // what the group has invalidated so far
+	rows    []appended    // what it is going to append
 	limit   time.Duration // how long a group takes members
 	version int64         // data_version when last looked at
 }
@@ -89,8 +91,8 @@ func (w *writer) close() error {
 
 // serve runs and commits one group that begins with m.
 func (w *writer) serve(m *member) {
-	w.group, w.keys = w.group[:0], nil
-	defer func() { clear(w.group) }() // or they would live until the next large group
+	w.group, w.keys, w.rows = w.group[:0], nil, w.rows[:0]
+	defer func() { clear(w.group); clear(w.rows) }() // or they would live until the next large group
 	begun := time.Now()
 	for ; m != nil; m = w.next(begun) {
 		if !m.start() {
@@ -104,18 +106,31 @@ func (w *writer) serve(m *member) {
 		}
 		w.group = append(w.group, m)
 		if w.lend(m); m.broken {
-			w.abandon(m.err)
-			for _, m := range w.group {
-				w.alone(m)
-			}
+			w.scatter(m.err)
 			return
 		}
 		w.note(m)
 	}
-	if len(w.group) > 0 {
-		w.commit(w.group)
+	if len(w.group) == 0 {
+		return
+	}
+	if err := w.append(); err != nil {
+		w.scatter(err)
+		return
+	}
+	w.commit(w.group)
+}
+
+// scatter gives up the group's transaction and runs each member alone.
+func (w *writer) scatter(cause error) {
+	w.abandon(cause)
+	for _, m := range w.group {
+		w.alone(m)
 	}
 }
+
+// append writes what the members have queued.
+func (w *writer) append() error { return w.conn.appendAll(context.Background(), w.rows) }
 
 // next returns who else is waiting, if the group has room.
 func (w *writer) next(begun time.Time) *member {
@@ -148,21 +163,28 @@ func (w *writer) alone(m *member) {
 		w.answer(m, err)
 		return
 	}
-	w.keys = nil
+	clear(w.rows)
+	w.keys, w.rows = nil, w.rows[:0]
 	if w.lend(m); m.broken {
 		w.abandon(m.err)
 		w.answer(m, sqliteFault(m.err))
 		return
 	}
 	w.note(m)
+	if err := w.append(); err != nil {
+		w.abandon(err)
+		w.answer(m, sqliteFault(err))
+		return
+	}
 	w.commit([]*member{m})
 }
 
 // note keeps what a member has invalidated, for those behind it in the group
-// and for the caches after COMMIT.
+// and for the caches after COMMIT, and what it appends.
 func (w *writer) note(m *member) {
 	if m.err == nil && !m.gone {
 		w.keys = append(w.keys, m.tx.keys...)
+		w.rows = append(w.rows, m.tx.rows...)
 	}
 }
 

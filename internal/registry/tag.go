@@ -70,9 +70,8 @@ func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
 }
 
 func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause string) error {
-	_, err := tx.Exec(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	return tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created)`,
 		repo, tag, digest, previous, who.String(), cause, tx.Micros())
-	return err
 }
 
 // Tags lists a repository's tags by name, those behind after.
