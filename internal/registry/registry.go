@@ -44,6 +44,7 @@ type Registry struct {
 	ids       *uploadIDs
 	keys      *keys
 	pulls     *pulls
+	touched   touches
 	collector collectorState
 }
 
