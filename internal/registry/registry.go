@@ -42,7 +42,9 @@ type Registry struct {
 	cache     *cache
 	uploads   *leases
 	ids       *uploadIDs
+	keys      *keys
 	pulls     *pulls
+	touched   touches
 	collector collectorState
 }
 
@@ -72,6 +74,7 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		cache:   newCache(o.CacheBytes),
 		uploads: newLeases(),
 		ids:     newUploadIDs(),
+		keys:    newKeys(d, o.UploadLife),
 		pulls:   newPulls(),
 	}
 	r.collector.wake = make(chan struct{}, 1)
