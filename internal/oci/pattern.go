@@ -3,6 +3,8 @@ package oci
 import (
 	"regexp"
 	"regexp/syntax"
+	"strings"
+	"unicode"
 
 	"berth.dev/berth/internal/fault"
 )
@@ -19,6 +21,9 @@ const maxProgram = 1000
 func ParsePattern(s string) (*regexp.Regexp, error) {
 	if s == "" || len(s) > MaxPattern {
 		return nil, fault.New(fault.Invalid, "A regular expression has 1 to %d bytes.", MaxPattern)
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return nil, fault.New(fault.Invalid, "The regular expression %s has control characters, which no tag has.", quote(s))
 	}
 	tree, err := syntax.Parse(s, syntax.Perl)
 	if err != nil {

@@ -36,6 +36,7 @@ func TestParsePattern(t *testing.T) {
 		"bad UTF-8":      "a\xff",
 		"too long":       strings.Repeat("a", oci.MaxPattern+1),
 		"repeats much":   strings.Repeat(`\pL{1000}`, 20),
+		"NUL":            "a\x00",
 		"nested":         "((a{20}){20}){20}",
 	} {
 		if _, err := oci.ParsePattern(pattern); !fault.Is(err, fault.Invalid) {
