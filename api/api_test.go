@@ -85,6 +85,7 @@ func TestDistributionIsDescribed(t *testing.T) {
 var unlanded = strings.Fields(`
 CreateRepo ShowRepository UpdateRepo DeleteRepo ListReposDetails ListSharedReposDetails ListRepoDetails ListSharedRepoDetails
 ListNamespaces ListRepositoryTags CreateRepoTag ShowRepoTag DeleteRepoTag ListRepositoryTag ListRepoAccessories ListReferences
+CreateRepoShare ListRepoShares GetRepoShare UpdateRepoShare DeleteRepoShare
 CreateRepoDomains ListRepoDomains ShowAccessDomain UpdateRepoDomains DeleteRepoDomains
 CreateTrigger ListTriggersDetails ShowTrigger UpdateTrigger DeleteTrigger
 CreateRetention ListRetentions ListRetentionHistories ShowRetention UpdateRetention DeleteRetention
