@@ -45,7 +45,9 @@ type Registry struct {
 	cache     *cache
 	uploads   *leases
 	ids       *uploadIDs
+	keys      *keys
 	pulls     *pulls
+	touched   touches
 	collector collectorState
 }
 
@@ -75,6 +77,7 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		cache:   newCache(o.CacheBytes),
 		uploads: newLeases(),
 		ids:     newUploadIDs(),
+		keys:    newKeys(d, o.UploadLife),
 		pulls:   newPulls(),
 	}
 	r.collector.wake = make(chan struct{}, 1)
