@@ -29,6 +29,7 @@ type Config struct {
 	Uploads        Uploads
 	Collection     Collection
 	Organizations  Organizations
+	Retention      Retention
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -85,6 +86,12 @@ type Organizations struct {
 	PerAccount   int  // 0: no limit
 }
 
+// Retention bounds the numbers in retention policies.
+type Retention struct {
+	Days int // that tags stay at most
+	Num  int // of tags that stay at most
+}
+
 // Storage keeps room for the database to delete.
 type Storage struct {
 	ReserveBytes   Size
@@ -132,6 +139,7 @@ func Default() Config {
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 0},
+		Retention:     Retention{Days: 365, Num: 1000},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
 	}
@@ -174,6 +182,8 @@ func (c *Config) Keys() []Key {
 		{"organizations.create_on_push", (*boolValue)(&c.Organizations.CreateOnPush), "a push creates the organization as well"},
 		{"organizations.users_create", (*boolValue)(&c.Organizations.UsersCreate), "every user may create organizations, not administrators alone"},
 		{"organizations.per_account", (*intValue)(&c.Organizations.PerAccount), "`number` of organizations of one account, 0 for any"},
+		{"retention.days", (*intValue)(&c.Retention.Days), "`number` of days that a retention policy can name"},
+		{"retention.num", (*intValue)(&c.Retention.Num), "`number` of tags that a retention policy can name"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

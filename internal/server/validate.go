@@ -96,6 +96,8 @@ func (c *Config) ranges() []span {
 		between("collection.sweep", c.Collection.Sweep, 100*time.Millisecond, day),
 		{"uploads.open", int64(c.Uploads.Open), 1, 1 << 20, number},
 		{"organizations.per_account", int64(c.Organizations.PerAccount), 0, 1 << 31, number},
+		{"retention.days", int64(c.Retention.Days), 1, 36500, number},
+		{"retention.num", int64(c.Retention.Num), 1, 1 << 20, number},
 		{"storage.reserve_bytes", int64(c.Storage.ReserveBytes), 0, 1 << 50, size},
 		{"storage.reserve_percent", int64(c.Storage.ReservePercent), 0, 50, number},
 	}
