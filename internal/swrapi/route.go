@@ -25,6 +25,10 @@ func routes() [][]route {
 	return [][]route{
 		organizationRoutes,
 		grantRoutes,
+		triggerRoutes,
+		retentionRoutes,
+		syncRoutes,
+		accessoryRoutes,
 	}
 }
 

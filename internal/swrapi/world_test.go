@@ -17,6 +17,7 @@ import (
 
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/blob/fsblob"
+	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/db/dbtest"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
@@ -35,6 +36,7 @@ const host = "registry.example:5000"
 type world struct {
 	t     *testing.T
 	reg   *registry.Registry
+	db    *db.DB
 	iam   *iam.Authority
 	api   http.Handler
 	users map[string]iam.Caller
@@ -53,6 +55,7 @@ func open(t *testing.T, o options) *world {
 	w := &world{t: t, users: map[string]iam.Caller{}, token: map[string]string{}}
 	now := func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
 	database := dbtest.Open(t)
+	w.db = database
 	var err error
 	w.iam, err = iam.New(t.Context(), database, iam.Options{Master: bytes.Repeat([]byte{7}, 32), Argon: iam.Argon{Memory: 64, Passes: 1}, Now: now})
 	w.must(err)
