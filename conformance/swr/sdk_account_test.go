@@ -19,7 +19,7 @@ import (
 func TestSDKVersions(t *testing.T) {
 	each(t, func(f *fixture) {
 		c := f.sdk(f.admin)
-		version := `{"id":"v2","links":{"href":"` + f.URL() + `/v2/","rel":"self"},"version":"<str>","status":"CURRENT","updated":"<str>","min_version":"<str>"}`
+		version := `{"id":"v2","links":{"href":"` + f.URL() + `/v2","rel":"self"},"version":"<str>","status":"CURRENT","updated":"<str>","min_version":"<str>"}`
 		ok(f, c.ListApiVersions, `{}`, 200, `{"versions":[`+version+`]}`)
 		ok(f, c.ShowApiVersion, `{"api_version":"v2"}`, 200, `{"version":`+version+`}`)
 		if _, err := c.ShowApiVersion(&model.ShowApiVersionRequest{ApiVersion: "v9"}); err == nil || !strings.Contains(err.Error(), "404") {

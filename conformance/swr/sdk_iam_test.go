@@ -94,7 +94,7 @@ func TestSDKUsersAndKeys(t *testing.T) {
 		if !errors.As(err, &problem) || problem.StatusCode != 400 {
 			f.Errorf("a third key: %v", err)
 		}
-		row := `{"access":"` + first.Access + `","status":"active","user_id":"` + made.User.Id + `","create_time":"<time>","description":"d"}`
+		row := `{"access":"` + first.Access + `","status":"active","user_id":"` + made.User.Id + `","create_time":"<time>","last_use_time":"","description":"d"}` // as the SDK fills what is absent
 		ok(f, c.ShowPermanentAccessKey, `{"access_key":"`+first.Access+`"}`, 200, `{"credential":`+row+`}`)
 		if keys := ok(f, c.ListPermanentAccessKeys, at+`}`, 200, `"<any>"`); len(*keys.Credentials) != 2 {
 			f.Errorf("the keys are %s", object(keys))
