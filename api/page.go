@@ -58,7 +58,7 @@ func render(whole tree) []byte {
 		name := str(t, "name")
 		p.put("<a href=\"#", html.EscapeString(name), "\">", html.EscapeString(name), "</a>")
 	}
-	p.put("<a href=/openapi.json>openapi.json</a></nav><main><h1>", html.EscapeString(fmt.Sprint(info["title"])), " API</h1><div class=intro>")
+	p.put("<a href=#errors>errors</a><a href=#credentials>credentials</a><a href=/openapi.json>openapi.json</a></nav><main><h1>", html.EscapeString(fmt.Sprint(info["title"])), " API</h1><div class=intro>")
 	p.text(str(info, "description"))
 	p.put("</div>")
 	for _, t := range tags {
@@ -73,6 +73,7 @@ func render(whole tree) []byte {
 		}
 		p.put("</section>")
 	}
+	p.errors()
 	p.put("<section><h2 id=credentials>credentials</h2><dl>")
 	schemes := below(below(whole, "components"), "securitySchemes")
 	for _, name := range slices.Sorted(maps.Keys(schemes)) {
@@ -148,21 +149,48 @@ func (p *page) parameters(all []any) {
 	p.put("</table>")
 }
 
+// responses shows successes in full and failures in a line: their bodies are
+// of a few kinds, which the page shows once.
 func (p *page) responses(all tree) {
 	p.put("<h4>Answers</h4>")
+	var failures []string
 	for _, status := range slices.Sorted(maps.Keys(all)) {
+		if status >= "4" {
+			failures = append(failures, status)
+			continue
+		}
 		r := p.resolve(all[status]).(tree)
-		p.put("<details class=answer><summary><b>", html.EscapeString(status), "</b> ")
+		p.put("<p><b>", html.EscapeString(status), "</b> ")
 		p.text(str(r, "description"))
-		p.put("</summary>")
 		headers := below(r, "headers")
 		for _, name := range slices.Sorted(maps.Keys(headers)) {
 			p.put("<p><code>", html.EscapeString(name), "</code> ")
 			p.text(str(p.resolve(headers[name]), "description"))
 		}
 		p.content(r)
-		p.put("</details>")
 	}
+	p.put("<table>")
+	for _, status := range failures {
+		r := p.resolve(all[status]).(tree)
+		p.put("<tr><td><b>", html.EscapeString(status), "</b><td>")
+		p.text(str(r, "description"))
+	}
+	p.put("</table><p class=id><a href=\"#errors\">what errors look like</a>")
+}
+
+// errors shows the bodies of failures: every schema whose name says so.
+func (p *page) errors() {
+	p.put("<section><h2 id=errors>errors</h2>")
+	schemas := below(below(p.whole, "components"), "schemas")
+	for _, name := range slices.Sorted(maps.Keys(schemas)) {
+		s := schemas[name].(tree)
+		if e, ok := s["example"]; ok && strings.Contains(name, "Error") {
+			p.put("<p>")
+			p.text(str(s, "description"))
+			p.content(tree{"content": tree{"application/json": tree{"schema": s, "example": e}}})
+		}
+	}
+	p.put("</section>")
 }
 
 // content shows the schemas of a body and its example.

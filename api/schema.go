@@ -72,7 +72,10 @@ func (p *page) schema(b *strings.Builder, v any, indent string, depth int) {
 		p.schema(b, s["items"], indent, depth+1)
 		return
 	}
-	for _, one := range append(list(s["oneOf"]), list(s["anyOf"])...) {
+	for i, one := range append(list(s["oneOf"]), list(s["anyOf"])...) {
+		if i > 0 {
+			b.WriteString(indent + "or\n")
+		}
 		p.schema(b, one, indent, depth+1)
 	}
 	required := list(s["required"])
