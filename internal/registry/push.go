@@ -160,9 +160,10 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 	}
 	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND media_type = $3 AND deleted IS NULL`+tx.ForShare(),
 		rp.ID, string(p.digest), p.MediaType)
+	isNew := errors.Is(err, db.ErrNone)
 	var moves tagMoves
 	switch {
-	case errors.Is(err, db.ErrNone):
+	case isNew:
 		changed = true
 		id, err = r.addNew(tx, rp, p, &moves)
 	case err == nil:
@@ -178,7 +179,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 		}
 	}
 	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
-		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push", &moves)
+		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push", isNew, &moves)
 		if err != nil {
 			return false, err
 		}

@@ -14,6 +14,7 @@ import (
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/retention"
 )
 
 // Options are the rules an operator can change.
@@ -29,6 +30,8 @@ type Options struct {
 	TagsPerRepo   int           // 0: no limit
 	OpenUploads   int           // unfinished uploads of one user or key; default 1000
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
+	Regions       []string      // where images can be synchronized to
+	Retention     retention.Limits
 	Log           *slog.Logger
 }
 
@@ -44,8 +47,9 @@ type Registry struct {
 	cache     *cache
 	uploads   *leases
 	ids       *uploadIDs
+	keys      *keys
 	pulls     *pulls
-	touches   *touches
+	touched   touches
 	collector collectorState
 }
 
@@ -75,8 +79,8 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		cache:   newCache(o.CacheBytes),
 		uploads: newLeases(),
 		ids:     newUploadIDs(),
+		keys:    newKeys(d, o.UploadLife),
 		pulls:   newPulls(),
-		touches: newTouches(),
 	}
 	r.collector.wake = make(chan struct{}, 1)
 	d.OnInvalidate(r.cache.invalidate)

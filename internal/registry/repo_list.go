@@ -28,15 +28,15 @@ type Order struct {
 // A Column is what a list is sorted by.
 type Column uint8
 
-// The columns. Newest, the zero value, is the default order whatever the
+// The columns. SortNewest, the zero value, is the default order whatever the
 // direction: last updated first, and of two alike the one with the greater id.
 const (
-	Newest Column = iota
-	ByUpdated
-	ByName
-	ByTags // their number
-	ByOrg
-	ByPublic
+	SortNewest Column = iota
+	SortUpdated
+	SortName
+	SortTags // their number
+	SortOrg
+	SortPublic
 )
 
 // A Window is one page of a list that is counted: Limit items behind the first

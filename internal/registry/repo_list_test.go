@@ -100,18 +100,18 @@ func expect(all []*listed, user bool, f registry.RepoFilter, o registry.Order) [
 	slices.SortFunc(out, func(a, b *listed) int {
 		n := 0
 		switch o.By {
-		case registry.ByName:
+		case registry.SortName:
 			n = cmp.Compare(a.name.Repository(), b.name.Repository())
-		case registry.ByTags:
+		case registry.SortTags:
 			n = cmp.Compare(len(a.tags), len(b.tags))
-		case registry.ByOrg:
+		case registry.SortOrg:
 			n = cmp.Compare(a.name.Organization(), b.name.Organization())
-		case registry.ByPublic:
+		case registry.SortPublic:
 			n = map[bool]int{true: 1}[a.public] - map[bool]int{true: 1}[b.public]
 		default:
 			n = cmp.Compare(a.updated, b.updated)
 		}
-		if n = cmp.Or(n, cmp.Compare(a.id, b.id)); o.Descending || o.By == registry.Newest {
+		if n = cmp.Or(n, cmp.Compare(a.id, b.id)); o.Descending || o.By == registry.SortNewest {
 			n = -n
 		}
 		return n
@@ -153,7 +153,7 @@ func TestListRepos(t *testing.T) {
 							if diff := gocmp.Diff(window, names(got.Items)); diff != "" || got.Total != int64(len(want)) {
 								t.Fatalf("%s lists %+v by %+v: %d in all, want %d\n%s", who, f, o, got.Total, len(want), diff)
 							}
-							if o.By == registry.Newest {
+							if o.By == registry.SortNewest {
 								below(w, who, f, want)
 							}
 						}

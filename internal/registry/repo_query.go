@@ -193,7 +193,7 @@ func (l *repoListing) page(ctx context.Context, o Order, w Window) ([]RepoItem, 
 	}
 	order, sorted := l.order(o)
 	join := ""
-	if o.By == ByOrg {
+	if o.By == SortOrg {
 		join = ` JOIN organization o ON o.id = r.organization`
 	}
 	var s statement
@@ -230,11 +230,11 @@ func (l *repoListing) below(ctx context.Context, before int64, n int) ([]RepoIte
 func (l *repoListing) order(o Order) (text string, sorted bool) {
 	by := ""
 	switch o.By {
-	case Newest:
+	case SortNewest:
 		return `r.updated DESC, r.id DESC`, true
-	case ByUpdated:
+	case SortUpdated:
 		by, sorted = `r.updated`, true
-	case ByName:
+	case SortName:
 		if l.scope.org != 0 {
 			// In one organization paths are sorted as names are.
 			if o.Descending {
@@ -243,11 +243,11 @@ func (l *repoListing) order(o Order) (text string, sorted bool) {
 			return `r.path`, true
 		}
 		by, sorted = `r.name`, true
-	case ByTags:
+	case SortTags:
 		by = `r.tags`
-	case ByOrg:
+	case SortOrg:
 		by = `o.name`
-	case ByPublic:
+	case SortPublic:
 		by = `r.public`
 	}
 	if o.Descending {

@@ -52,7 +52,7 @@ func (r *Registry) Retag(ctx context.Context, who iam.Caller, name oci.Name, fro
 			}
 		}
 		var moves tagMoves
-		moved, err := r.setTag(tx, who, rp, to, target.Manifest, oci.Digest(target.Digest), "retag", &moves)
+		moved, err := r.setTag(tx, who, rp, to, target.Manifest, oci.Digest(target.Digest), "retag", false, &moves)
 		if err != nil || !moved {
 			return err
 		}

@@ -67,10 +67,10 @@ func (r *Registry) settle(tx *db.Tx, rp repoRow, m *tagMoves, push bool) error {
 		return nil
 	}
 	query, args := `UPDATE repository SET tags = tags + $2, size = size + $3 WHERE id = $1 AND size <= $4 RETURNING tags`, []any{rp.ID, m.tags, size, maxSize - max(size, 0)}
-	if push && r.touches.due(rp.ID, tx.Micros()) {
+	if push && r.touchDue(tx, rp.ID) {
 		query = `UPDATE repository SET tags = tags + $2, size = size + $3, updated = $5 WHERE id = $1 AND size <= $4 RETURNING tags`
 		args = append(args, tx.Micros())
-		r.noteTouch(tx, rp.ID)
+		r.touching(tx, rp.ID)
 	}
 	tags, err := db.One[int64](tx.Context(), tx, query, args...)
 	if errors.Is(err, db.ErrNone) {

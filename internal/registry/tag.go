@@ -10,8 +10,8 @@ import (
 	"berth.dev/berth/internal/oci"
 )
 
-// maxTagTries is how often a tag may go between two looks at it.
-const maxTagTries = 10
+// maxTagTries bounds a race with somebody who makes and deletes the same tag.
+const maxTagTries = 3
 
 type tagTarget struct {
 	Manifest int64
@@ -19,15 +19,25 @@ type tagTarget struct {
 }
 
 // setTag points a tag to a manifest and tells whether it did not before. What
-// it pointed to is reviewed when its undelete window is over. The caller
-// settles moves.
-func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string, moves *tagMoves) (moved bool, err error) {
-	old, err := currentTag(tx, rp.ID, name)
-	for try := 0; errors.Is(err, db.ErrNone) && try < maxTagTries; try++ {
-		n, failed := tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
+// it pointed to is reviewed when its undelete window is over. Where the
+// manifest is a new one the tag often is, too: then it is made without a look.
+// The caller settles moves.
+func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string, isNew bool, moves *tagMoves) (moved bool, err error) {
+	var old tagTarget
+	for try := 0; ; try++ {
+		if !isNew || try > 0 {
+			old, err = currentTag(tx, rp.ID, name)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, db.ErrNone) {
+				return false, err
+			}
+		}
+		n, err := tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
 			ON CONFLICT (repository, name) DO NOTHING`, rp.ID, name, manifest, tx.Micros())
-		if failed != nil {
-			return false, failed
+		if err != nil {
+			return false, err
 		}
 		if n == 1 {
 			tx.Invalidate(manifestKey{rp.ID, name})
@@ -35,15 +45,10 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 			moves.gain(manifest)
 			return true, addTagEvent(tx, rp.ID, name, string(d), "", who, cause)
 		}
-		// Another push has made it since; now it is there to be locked, unless
-		// somebody has deleted it already.
-		old, err = currentTag(tx, rp.ID, name)
-	}
-	if errors.Is(err, db.ErrNone) {
-		return false, fault.New(fault.Unavailable, "The tag %s of %s changes all the time, try again later.", name, rp.Path)
-	}
-	if err != nil {
-		return false, err
+		// It is there after all, to be locked and read, unless it goes again.
+		if try == maxTagTries {
+			return false, fault.New(fault.Unavailable, "The tag %s is being changed; push again.", name)
+		}
 	}
 	if old.Manifest == manifest {
 		return false, nil
@@ -81,9 +86,8 @@ func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
 }
 
 func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause string) error {
-	_, err := tx.Exec(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	return tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created)`,
 		repo, tag, digest, previous, who.String(), cause, tx.Micros())
-	return err
 }
 
 // Tags lists a repository's tags by name, those behind after.

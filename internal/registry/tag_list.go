@@ -38,7 +38,7 @@ func (t TagItem) List() bool {
 // A TagQuery asks for tags of a repository.
 type TagQuery struct {
 	Tag       string // only this one; where there is none of that name, all whose names contain it
-	Order     Order  // Newest, ByUpdated or ByName
+	Order     Order  // SortNewest, SortUpdated or SortName
 	Manifests bool   // with the text of the manifests
 	Window    Window // limit 0: all
 }
@@ -227,18 +227,18 @@ func (l *tagListing) read(ctx context.Context, after *tagRow, offset, n int) ([]
 	case l.q.Tag != "":
 		s.WriteString(` AND t.name = ` + s.arg(l.q.Tag))
 	}
-	down := l.q.Order.By == Newest || l.q.Order.Descending
+	down := l.q.Order.By == SortNewest || l.q.Order.Descending
 	than, direction := ` > `, ``
 	if down {
 		than, direction = ` < `, ` DESC`
 	}
 	order := ` ORDER BY t.updated` + direction + `, t.id` + direction
-	if l.q.Order.By == ByName {
+	if l.q.Order.By == SortName {
 		order = ` ORDER BY t.name` + direction
 	}
 	switch {
 	case after == nil:
-	case l.q.Order.By == ByName:
+	case l.q.Order.By == SortName:
 		s.WriteString(` AND t.name` + than + s.arg(after.Name))
 	default:
 		s.WriteString(` AND (t.updated, t.id)` + than + `(` + s.arg(after.Updated) + `, ` + s.arg(after.ID) + `)`)
@@ -313,7 +313,7 @@ func (l *tagListing) bodies(ctx context.Context, rows []tagRow) (map[int64][]byt
 // and id.
 
 func (l *tagListing) marker(t tagRow) string {
-	if l.q.Order.By == ByName {
+	if l.q.Order.By == SortName {
 		return t.Name
 	}
 	return strconv.FormatInt(t.Updated, 10) + "." + strconv.FormatInt(t.ID, 10)
@@ -323,7 +323,7 @@ func (l *tagListing) parseMarker(s string) (*tagRow, error) {
 	switch {
 	case s == "":
 		return nil, nil
-	case l.q.Order.By == ByName:
+	case l.q.Order.By == SortName:
 		if _, err := oci.ParseTag(s); err != nil {
 			return nil, fault.New(fault.PageInvalid, "The marker is none that this list gave out.")
 		}

@@ -28,6 +28,7 @@ type Config struct {
 	Uploads        Uploads
 	Collection     Collection
 	Organizations  Organizations
+	Quotas         Quotas
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -79,6 +80,12 @@ type Organizations struct {
 	PerAccount   int  // 0: no limit
 }
 
+// Quotas bound what users put into the registry; 0 is no limit.
+type Quotas struct {
+	Repositories int // of one account
+	Tags         int // of one repository
+}
+
 // Storage keeps room for the database to delete.
 type Storage struct {
 	ReserveBytes   Size
@@ -125,7 +132,7 @@ func Default() Config {
 		Tokens:        Tokens{Life: time.Hour},
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
-		Organizations: Organizations{PerAccount: 0},
+		Organizations: Organizations{PerAccount: 5},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
 	}
@@ -166,6 +173,8 @@ func (c *Config) Keys() []Key {
 		{"organizations.create_on_push", (*boolValue)(&c.Organizations.CreateOnPush), "a push creates the organization as well"},
 		{"organizations.users_create", (*boolValue)(&c.Organizations.UsersCreate), "every user may create organizations, not administrators alone"},
 		{"organizations.per_account", (*intValue)(&c.Organizations.PerAccount), "`number` of organizations of one account, 0 for any"},
+		{"quotas.repositories", (*intValue)(&c.Quotas.Repositories), "`number` of repositories of one account, 0 for any"},
+		{"quotas.tags", (*intValue)(&c.Quotas.Tags), "`number` of tags of one repository, 0 for any"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

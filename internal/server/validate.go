@@ -95,6 +95,8 @@ func (c *Config) ranges() []span {
 		between("collection.sweep", c.Collection.Sweep, 100*time.Millisecond, day),
 		{"uploads.open", int64(c.Uploads.Open), 1, 1 << 20, number},
 		{"organizations.per_account", int64(c.Organizations.PerAccount), 0, 1 << 31, number},
+		{"quotas.repositories", int64(c.Quotas.Repositories), 0, 1 << 31, number},
+		{"quotas.tags", int64(c.Quotas.Tags), 0, 1 << 31, number},
 		{"storage.reserve_bytes", int64(c.Storage.ReserveBytes), 0, 1 << 50, size},
 		{"storage.reserve_percent", int64(c.Storage.ReservePercent), 0, 50, number},
 	}
