@@ -33,7 +33,7 @@ func category(s string) (string, error) {
 
 func checkDescription(s string) error {
 	if utf8.RuneCountInString(s) > maxDescription {
-		return fault.New(fault.TooLarge, "A description has at most %d characters.", maxDescription)
+		return fault.New(fault.TooLong, "A description has at most %d characters.", maxDescription)
 	}
 	return nil
 }
@@ -262,7 +262,7 @@ func lockOrg(tx *db.Tx, o orgRow) error {
 }
 
 // CreateRepo makes an empty repository. It looks at the caller's right on the
-// organization alone. Errors: OrgUnknown, Denied, Invalid, TooLarge, Exists.
+// organization alone. Errors: OrgUnknown, Denied, Invalid, TooLong, Exists.
 func (r *Registry) CreateRepo(ctx context.Context, who iam.Caller, name oci.Name, s RepoSpec) (Repo, error) {
 	var err error
 	if s.Category, err = category(s.Category); err != nil {
@@ -320,7 +320,7 @@ func (r *Registry) Repo(ctx context.Context, who iam.Caller, name oci.Name) (Rep
 	return v.repo(), err
 }
 
-// UpdateRepo changes a repository's attributes. Errors: RepoUnknown, Denied, Invalid, TooLarge.
+// UpdateRepo changes a repository's attributes. Errors: RepoUnknown, Denied, Invalid, TooLong.
 func (r *Registry) UpdateRepo(ctx context.Context, who iam.Caller, name oci.Name, p RepoPatch) error {
 	if p.Category != nil {
 		c, err := category(*p.Category)

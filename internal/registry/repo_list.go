@@ -37,6 +37,7 @@ const (
 	SortTags // their number
 	SortOrg
 	SortPublic
+	SortAccount // of the owner
 )
 
 // A Window is one page of a list that is counted: Limit items behind the first

@@ -249,6 +249,8 @@ func (l *repoListing) order(o Order) (text string, sorted bool) {
 		by = `o.name`
 	case SortPublic:
 		by = `r.public`
+	case SortAccount:
+		by, sorted = `r.account`, l.scope.org == 0
 	}
 	if o.Descending {
 		return by + ` DESC, r.id DESC`, sorted
