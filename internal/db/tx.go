@@ -114,6 +114,10 @@ func (tx *Tx) ForShare() string { return tx.onPostgres(" FOR SHARE") }
 // row from being deleted, or locked FOR UPDATE, and lets others change it.
 func (tx *Tx) ForKeyShare() string { return tx.onPostgres(" FOR KEY SHARE") }
 
+// ForNoKeyUpdate is " FOR NO KEY UPDATE" on PostgreSQL and "" on SQLite: the lock
+// of an UPDATE, beside which others may hold a row ForKeyShare.
+func (tx *Tx) ForNoKeyUpdate() string { return tx.onPostgres(" FOR NO KEY UPDATE") }
+
 // SkipLocked is " SKIP LOCKED" on PostgreSQL and "" on SQLite; it goes behind
 // ForUpdate or ForShare.
 func (tx *Tx) SkipLocked() string { return tx.onPostgres(" SKIP LOCKED") }

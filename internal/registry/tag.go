@@ -21,7 +21,8 @@ type tagTarget struct {
 // setTag points a tag to a manifest and tells whether it did not before. What
 // it pointed to is reviewed when its undelete window is over. Where the
 // manifest is a new one the tag often is, too: then it is made without a look.
-func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string, isNew bool) (moved bool, err error) {
+// The caller settles moves.
+func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string, isNew bool, moves *tagMoves) (moved bool, err error) {
 	var old tagTarget
 	for try := 0; ; try++ {
 		if !isNew || try > 0 {
@@ -40,6 +41,8 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 		}
 		if n == 1 {
 			tx.Invalidate(manifestKey{rp.ID, name})
+			moves.tags++
+			moves.gain(manifest)
 			return true, addTagEvent(tx, rp.ID, name, string(d), "", who, cause)
 		}
 		// It is there after all, to be locked and read, unless it goes again.
@@ -54,6 +57,8 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 		return false, err
 	}
 	tx.Invalidate(manifestKey{rp.ID, name})
+	moves.lose(old.Manifest)
+	moves.gain(manifest)
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
@@ -106,27 +111,42 @@ func (r *Registry) DeleteTag(ctx context.Context, who iam.Caller, name oci.Name,
 		if err != nil {
 			return none, err
 		}
-		old, err := currentTag(tx, rp.ID, tag)
-		if errors.Is(err, db.ErrNone) {
+		var moves tagMoves
+		switch there, err := r.dropTag(tx, who, rp, tag, "delete", &moves); {
+		case err != nil:
+			return none, err
+		case !there:
 			return none, fault.New(fault.TagUnknown, "The repository %s has no tag %s.", name, tag)
 		}
-		if err != nil {
+		if err := r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+":"+tag, "ok"); err != nil {
 			return none, err
 		}
-		if _, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2`, rp.ID, tag); err != nil {
-			return none, err
-		}
-		tx.Invalidate(manifestKey{rp.ID, tag})
-		tx.AfterCommit(r.wakeCollector)
-		if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
-			return none, err
-		}
-		if err := addTagEvent(tx, rp.ID, tag, "", old.Digest, who, "delete"); err != nil {
-			return none, err
-		}
-		return none, r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+":"+tag, "ok")
+		return none, r.settle(tx, rp, &moves, false)
 	})
 	return err
+}
+
+// dropTag removes a tag and tells whether it was there. The caller settles
+// moves.
+func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause string, moves *tagMoves) (bool, error) {
+	old, err := currentTag(tx, rp.ID, tag)
+	if errors.Is(err, db.ErrNone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if _, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2`, rp.ID, tag); err != nil {
+		return false, err
+	}
+	moves.tags--
+	moves.lose(old.Manifest)
+	tx.Invalidate(manifestKey{rp.ID, tag})
+	tx.AfterCommit(r.wakeCollector)
+	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
+		return false, err
+	}
+	return true, addTagEvent(tx, rp.ID, tag, "", old.Digest, who, cause)
 }
 
 // History lists what happened to a tag (tag "": to all tags), the newest

@@ -30,6 +30,7 @@ type Config struct {
 	Collection     Collection
 	Organizations  Organizations
 	Retention      Retention
+	Quotas         Quotas
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -92,6 +93,12 @@ type Retention struct {
 	Num  int // of tags that stay at most
 }
 
+// Quotas bound what users put into the registry; 0 is no limit.
+type Quotas struct {
+	Repositories int // of one account
+	Tags         int // of one repository
+}
+
 // Storage keeps room for the database to delete.
 type Storage struct {
 	ReserveBytes   Size
@@ -138,7 +145,7 @@ func Default() Config {
 		Tokens:        Tokens{Life: time.Hour, ManagementLife: 24 * time.Hour},
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
-		Organizations: Organizations{PerAccount: 0},
+		Organizations: Organizations{PerAccount: 5},
 		Retention:     Retention{Days: 365, Num: 1000},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
@@ -184,6 +191,8 @@ func (c *Config) Keys() []Key {
 		{"organizations.per_account", (*intValue)(&c.Organizations.PerAccount), "`number` of organizations of one account, 0 for any"},
 		{"retention.days", (*intValue)(&c.Retention.Days), "`number` of days that a retention policy can name"},
 		{"retention.num", (*intValue)(&c.Retention.Num), "`number` of tags that a retention policy can name"},
+		{"quotas.repositories", (*intValue)(&c.Quotas.Repositories), "`number` of repositories of one account, 0 for any"},
+		{"quotas.tags", (*intValue)(&c.Quotas.Tags), "`number` of tags of one repository, 0 for any"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

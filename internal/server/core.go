@@ -70,17 +70,19 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	})
 	c.registry = registry.New(c.db, c.iam, c.blobs, registry.Options{
 		// The registry takes zero for its own default; here it means at once.
-		Grace:        max(cfg.Collection.Grace, 1),
-		Undelete:     max(cfg.Collection.Undelete, 1),
-		KeepUntagged: cfg.Collection.KeepUntagged,
-		SweepEvery:   cfg.Collection.Sweep,
-		UploadLife:   cfg.Uploads.Life,
-		OpenUploads:  cfg.Uploads.Open,
-		CreateOnPush: cfg.Organizations.CreateOnPush,
-		OrgsPerOwner: cfg.Organizations.PerAccount,
-		CacheBytes:   int64(cfg.Limits.CacheMemory),
-		Retention:    retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
-		Log:          log,
+		Grace:         max(cfg.Collection.Grace, 1),
+		Undelete:      max(cfg.Collection.Undelete, 1),
+		KeepUntagged:  cfg.Collection.KeepUntagged,
+		SweepEvery:    cfg.Collection.Sweep,
+		UploadLife:    cfg.Uploads.Life,
+		OpenUploads:   cfg.Uploads.Open,
+		CreateOnPush:  cfg.Organizations.CreateOnPush,
+		OrgsPerOwner:  cfg.Organizations.PerAccount,
+		ReposPerOwner: cfg.Quotas.Repositories,
+		TagsPerRepo:   cfg.Quotas.Tags,
+		CacheBytes:    int64(cfg.Limits.CacheMemory),
+		Retention:     retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
+		Log:           log,
 	})
 	return c, nil
 }

@@ -98,6 +98,8 @@ func (c *Config) ranges() []span {
 		{"organizations.per_account", int64(c.Organizations.PerAccount), 0, 1 << 31, number},
 		{"retention.days", int64(c.Retention.Days), 1, 36500, number},
 		{"retention.num", int64(c.Retention.Num), 1, 1 << 20, number},
+		{"quotas.repositories", int64(c.Quotas.Repositories), 0, 1 << 31, number},
+		{"quotas.tags", int64(c.Quotas.Tags), 0, 1 << 31, number},
 		{"storage.reserve_bytes", int64(c.Storage.ReserveBytes), 0, 1 << 50, size},
 		{"storage.reserve_percent", int64(c.Storage.ReservePercent), 0, 50, number},
 	}

@@ -24,6 +24,9 @@ type route struct {
 func routes() [][]route {
 	return [][]route{
 		organizationRoutes,
+		repositoryRoutes,
+		tagRoutes,
+		accountRoutes,
 		grantRoutes,
 		triggerRoutes,
 		retentionRoutes,
