@@ -86,7 +86,7 @@ func run(m *testing.M) (code int) {
 }
 
 // settings of both servers.
-var settings = []string{}
+var settings = []string{"--regions", "region-2"}
 
 // allSeen proves that the tests together had a success of every operation.
 func allSeen() (code int) {

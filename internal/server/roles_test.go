@@ -199,6 +199,7 @@ func newTown(t *testing.T) *town {
 		w.must(err)
 		w.tokens[role], w.callers[role], w.project[role] = token.Value, token.Caller, projects[0].ID
 	}
+	w.project["anonymous"] = w.project["admin"]
 	admin := w.callers["admin"]
 	_, err = c.registry.CreateOrg(ctx, admin, "acme")
 	w.must(err)
@@ -241,12 +242,16 @@ type outcome struct {
 
 func (o outcome) String() string { return strings.TrimSpace(fmt.Sprintf("%d %s", o.status, o.code)) }
 
-func (w *town) call(role, method, path, body string) outcome {
+// call sends a request; header is names and values in turn.
+func (w *town) call(role, method, path, body string, header ...string) outcome {
 	w.t.Helper()
 	r := httptest.NewRequestWithContext(w.t.Context(), method, "http://registry.example"+path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	if role != "anonymous" {
 		r.Header.Set("X-Auth-Token", w.tokens[role])
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	rec := httptest.NewRecorder()
 	w.web.ServeHTTP(rec, r)
@@ -304,6 +309,7 @@ func TestRoles(t *testing.T) {
 		"every route as every role": everyRouteAsEveryRole,
 		"order of checks":           orderOfChecks,
 		"strangers learn nothing":   strangersLearnNothing,
+		"foreign projects":          foreignProjects,
 		"lists are of the caller":   listsAreOfTheCaller,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
@@ -327,6 +333,30 @@ func everyRouteAsEveryRole(t *testing.T, w *town) {
 			}
 			if got.status != want.status || got.code != want.code {
 				t.Errorf("%s as %s, which needs %s: %s, want %s\n%.200s", rt.Name, role, r.needs, got, want, got.body)
+			}
+		}
+	}
+}
+
+// foreignProjects are refused in the path and in the header, whoever asks.
+func foreignProjects(t *testing.T, w *town) {
+	for rt := range managementRows(t) {
+		for _, role := range roles[1:] {
+			foreign := "stranger"
+			if role == "stranger" {
+				foreign = "admin"
+			}
+			for _, id := range []string{w.project[foreign], "0123456789abcdef0123456789abcdef"} {
+				if strings.Contains(rt.Pattern, "{project_id}") {
+					path := w.fill(rt.Pattern, role, "project_id="+id)
+					if got := w.call(role, rt.Method, path, ""); got.status != 403 || got.code != "4039001" {
+						t.Errorf("%s %s as %s: %s", rt.Method, path, role, got)
+					}
+				}
+				path := w.fill(rt.Pattern, role)
+				if got := w.call(role, rt.Method, path, "", "X-Project-Id", id); got.status != 403 || got.code != "4039001" {
+					t.Errorf("%s %s as %s with another's X-Project-Id: %s", rt.Method, path, role, got)
+				}
 			}
 		}
 	}
