@@ -50,6 +50,7 @@ type Authority struct {
 	standings *cache[ask, *cachedStanding]
 	verified  *cache[fingerprint, verified]
 	tokens    *cache[string, *parsed]
+	shares    *cache[sharing, cachedShare]
 
 	prints  *fingerprints
 	hasher  *hasher
@@ -99,6 +100,7 @@ func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 		standings: newCache[ask, *cachedStanding](maxStandings),
 		verified:  newCache[fingerprint, verified](maxVerified),
 		tokens:    newCache[string, *parsed](maxTokens),
+		shares:    newCache[sharing, cachedShare](maxShares),
 		prints:    newFingerprints(), hasher: newHasher(o.Argon), slow: newSlowdown(),
 		denials: newDenials(d, o.Log),
 	}

@@ -33,6 +33,9 @@ func isName(s string) bool {
 	return true
 }
 
+// IsName reports whether s can name an account, a user or a project.
+func IsName(s string) bool { return isName(s) }
+
 func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }

@@ -18,16 +18,18 @@ import (
 
 // Options are the rules an operator can change.
 type Options struct {
-	Grace        time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
-	Undelete     time.Duration // how long a deleted manifest can come back; default 7 days
-	KeepUntagged bool          // a manifest that lost its last tag stays until it is deleted by its digest
-	UploadLife   time.Duration // how long an upload may stay idle; default 24 h
-	SweepEvery   time.Duration // pause of the collector when nothing is due; default 1 min
-	CreateOnPush bool          // a push creates the organization too, where the caller may create one
-	OrgsPerOwner int           // organizations of one account; 0: no limit
-	OpenUploads  int           // unfinished uploads of one user or key; default 1000
-	CacheBytes   int64         // memory for manifests that are read often; default 32 MiB
-	Log          *slog.Logger
+	Grace          time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
+	Undelete       time.Duration // how long a deleted manifest can come back; default 7 days
+	KeepUntagged   bool          // a manifest that lost its last tag stays until it is deleted by its digest
+	UploadLife     time.Duration // how long an upload may stay idle; default 24 h
+	SweepEvery     time.Duration // pause of the collector when nothing is due; default 1 min
+	CreateOnPush   bool          // a push creates the organization too, where the caller may create one
+	OrgsPerOwner   int           // organizations of one account; 0: no limit
+	SharesPerRepo  int           // rules by which a repository is shared; 0: no limit
+	UnknownTargets bool          // a repository may be shared with an account that does not exist yet
+	OpenUploads    int           // unfinished uploads of one user or key; default 1000
+	CacheBytes     int64         // memory for manifests that are read often; default 32 MiB
+	Log            *slog.Logger
 }
 
 // Registry is safe for use by many goroutines.
