@@ -16,13 +16,6 @@ type Account struct {
 	Created  time.Time
 }
 
-// A Project is a name that clients of the management API scope themselves by.
-// Each account begins with one, named as the region.
-type Project struct {
-	ID, Name string
-	Created  time.Time
-}
-
 // Page is one page of a list; More says that another follows it.
 type Page[T any] struct {
 	Items []T
@@ -188,24 +181,4 @@ func state(on bool) string {
 		return " on"
 	}
 	return " off"
-}
-
-type projectRow struct {
-	ID, Name string
-	Created  int64
-}
-
-// Projects lists the projects of an account, by name. Errors: Denied,
-// AccountUnknown.
-func (a *Authority) Projects(ctx context.Context, who Caller, account string) ([]Project, error) {
-	rows, err := db.View(ctx, a.db, func(tx *db.Tx) ([]projectRow, error) {
-		acc, err := a.manage(tx, who, ListProjects, account, "")
-		if err != nil {
-			return nil, err
-		}
-		return db.All[projectRow](tx.Context(), tx, `SELECT id, name, created FROM project WHERE account = $1 ORDER BY name LIMIT $2`, acc.ID, MaxPage)
-	})
-	return page(rows, MaxPage, func(r projectRow) Project {
-		return Project{ID: r.ID, Name: r.Name, Created: fromMicros(r.Created)}
-	}).Items, err
 }

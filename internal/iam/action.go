@@ -114,6 +114,9 @@ const (
 	UpdateKey     Action = "iam:credentials:updateCredential"
 	DeleteKey     Action = "iam:credentials:deleteCredential"
 	ListKeys      Action = "iam:credentials:listCredentials"
+	CreateSession Action = "iam:credentials:createTemporaryCredential"
+	ShowToken     Action = "iam:tokens:getToken"
+	DeleteToken   Action = "iam:tokens:deleteToken"
 )
 
 // A scope says whose right an action needs.
@@ -221,6 +224,9 @@ var rules = map[Action]rule{
 	UpdateKey:     {scope: onUser, does: "change the access keys of others"},
 	DeleteKey:     {scope: onUser, does: "delete the access keys of others"},
 	ListKeys:      {scope: onUser, does: "list the access keys of others"},
+	CreateSession: {scope: onUser, does: "create temporary access keys for others"},
+	ShowToken:     {scope: onUser, does: "see the tokens of others"},
+	DeleteToken:   {scope: onUser, does: "end the tokens of others"},
 }
 
 // folded finds actions as people spell them.

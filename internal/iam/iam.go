@@ -20,13 +20,15 @@ import (
 
 // Options are the rules an operator can change. Only Master has no default.
 type Options struct {
-	Master      []byte           // master key, MasterKeySize bytes, the same on every node
-	Region      string           // name of the project that each account begins with; default region-1
-	TokenLife   time.Duration    // of registry tokens; default 1 h
-	UsersCreate bool             // every user may create organizations, not administrators only
-	Argon       Argon            // cost of password hashes; default 19 MiB, 2 passes
-	Log         *slog.Logger     // default: discards
-	Now         func() time.Time // default time.Now
+	Master       []byte           // master key, MasterKeySize bytes, the same on every node
+	Region       string           // name of the project that each account begins with; default region-1
+	TokenLife    time.Duration    // of registry tokens; default 1 h
+	APITokenLife time.Duration    // of tokens of the management API; default 24 h
+	RefuseReplay bool             // a signature that changes something counts once
+	UsersCreate  bool             // every user may create organizations, not administrators only
+	Argon        Argon            // cost of password hashes; default 19 MiB, 2 passes
+	Log          *slog.Logger     // default: discards
+	Now          func() time.Time // default time.Now
 }
 
 // Authority answers who calls and what they may do. It is safe for concurrent
@@ -51,6 +53,8 @@ type Authority struct {
 	verified  *cache[fingerprint, verified]
 	tokens    *cache[string, *parsed]
 	shares    *cache[sharing, cachedShare]
+	revoked   *cache[string, revocation] // by token
+	projects  *cache[string, string]     // owner by project
 
 	prints  *fingerprints
 	hasher  *hasher
@@ -94,6 +98,12 @@ func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 	}
 	o.Master = nil
 	o.TokenLife = o.TokenLife.Truncate(time.Second)
+	if o.APITokenLife == 0 {
+		o.APITokenLife = defaultAPITokenLife
+	}
+	if o.APITokenLife < time.Second {
+		return nil, notBegun{errors.New("iam: the life of tokens of the management API is less than a second")}
+	}
 	a := &Authority{
 		db: d, o: o, log: o.Log, now: o.Now, seal: s,
 		start: o.Now(), exact: d.Exact(), epochs: epochs{n: make(map[string]int64)},
@@ -101,6 +111,8 @@ func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 		verified:  newCache[fingerprint, verified](maxVerified),
 		tokens:    newCache[string, *parsed](maxTokens),
 		shares:    newCache[sharing, cachedShare](maxShares),
+		revoked:   newCache[string, revocation](maxRevoked),
+		projects:  newCache[string, string](maxProjects),
 		prints:    newFingerprints(), hasher: newHasher(o.Argon), slow: newSlowdown(),
 		denials: newDenials(d, o.Log),
 	}
@@ -133,6 +145,7 @@ func (a *Authority) begin(ctx context.Context) error {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = stop
 	a.done.Go(func() { a.denials.run(run) })
+	a.done.Go(func() { a.sweep(run) })
 	if !a.exact {
 		a.done.Go(func() { a.keepFresh(run) })
 	}

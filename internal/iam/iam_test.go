@@ -332,3 +332,12 @@ func TestCloseAgain(t *testing.T) {
 	w.must(w.Close())
 	w.must(w.Close())
 }
+
+func (w *world) count(table string) int64 {
+	w.t.Helper()
+	n, err := db.One[int64](w.t.Context(), w.d, `SELECT count(*) FROM `+table)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}

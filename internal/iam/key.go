@@ -61,7 +61,7 @@ func (a *Authority) CreateKey(ctx context.Context, who Caller, account, user, de
 		if err != nil {
 			return Key{}, err
 		}
-		n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM access_key WHERE iam_user = $1`, u.ID)
+		n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM access_key WHERE iam_user = $1 AND kind = ''`, u.ID)
 		if err != nil {
 			return Key{}, err
 		}
@@ -80,7 +80,8 @@ func (a *Authority) CreateKey(ctx context.Context, who Caller, account, user, de
 	})
 }
 
-// Keys lists a user's access keys, without secrets. Errors: Denied,
+// Keys lists a user's access keys, without secrets and without those that
+// expire. Errors: Denied,
 // AccountUnknown, UserUnknown.
 func (a *Authority) Keys(ctx context.Context, who Caller, account, user string) ([]Key, error) {
 	rows, err := db.View(ctx, a.db, func(tx *db.Tx) ([]keyRow, error) {
@@ -88,7 +89,7 @@ func (a *Authority) Keys(ctx context.Context, who Caller, account, user string) 
 		if err != nil {
 			return nil, err
 		}
-		return db.All[keyRow](tx.Context(), tx, selectKey+`WHERE k.iam_user = $1 ORDER BY k.access LIMIT $2`, u.ID, MaxPage)
+		return db.All[keyRow](tx.Context(), tx, selectKey+`WHERE k.iam_user = $1 AND k.kind = '' ORDER BY k.access LIMIT $2`, u.ID, MaxPage)
 	})
 	return page(rows, MaxPage, keyRow.key).Items, err
 }

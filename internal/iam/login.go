@@ -70,39 +70,59 @@ type verified struct {
 // fault.TooMany with the time to wait (time.Duration) as Detail. A credential
 // that was verified before, and a key, are never slowed down.
 func (a *Authority) Password(ctx context.Context, userPart, password, addr string) (Caller, error) {
+	who, _, err := a.login(ctx, userPart, password, addr)
+	if err != nil && ReasonOf(err) == Disabled {
+		err = wrongPassword() // whether the password was right is nobody's business here
+	}
+	return who, err
+}
+
+func wrongPassword() error {
+	return fault.New(fault.Unauthorized, "The user name or the password is wrong.").With(WrongPassword)
+}
+
+// login is Password, and returns the version of the password too. Of who is
+// disabled it tells by the reason Disabled whether the password was right.
+func (a *Authority) login(ctx context.Context, userPart, password, addr string) (Caller, int64, error) {
 	if len(userPart) > maxUserPart || len(password) > MaxPassword {
 		userPart, password = "", ""
 	}
 	mark := a.prints.of(userPart, password)
 	if v, ok := a.verified.get(mark); ok {
 		if who, ok, err := a.recall(ctx, v); ok || err != nil {
-			return who, err
+			return who, v.version, err
 		}
 	}
 	l := parseLogin(userPart)
 	if l.key != "" {
 		v, ok, err := a.verifyKey(ctx, l, password)
 		if err != nil {
-			return Caller{}, err
+			return Caller{}, 0, err
 		}
 		if ok {
 			switch who, ok, err := a.recall(ctx, v); {
 			case err != nil:
-				return Caller{}, err
+				return Caller{}, 0, err
 			case ok:
 				a.verified.put(mark, v)
-				return who, nil
+				return who, 0, nil
 			}
 		}
 	}
 	return a.hashed(ctx, l, password, a.slow.attempt(userPart, addr), mark)
 }
 
+// A loggedIn is who a password belongs to.
+type loggedIn struct {
+	who     Caller
+	version int64
+}
+
 // hashed is the part of a login that hashes the password, and that failures
 // slow down. All who ask the same at once share one run.
-func (a *Authority) hashed(ctx context.Context, l login, password string, at attempt, mark fingerprint) (Caller, error) {
+func (a *Authority) hashed(ctx context.Context, l login, password string, at attempt, mark fingerprint) (Caller, int64, error) {
 	if wait := a.slow.wait(at, a.now()); wait > 0 {
-		return Caller{}, fault.New(fault.TooMany, "Too many failed logins: wait %s before the next.", max(time.Second, wait.Round(time.Second))).With(wait)
+		return Caller{}, 0, fault.New(fault.TooMany, "Too many failed logins: wait %s before the next.", max(time.Second, wait.Round(time.Second))).With(wait)
 	}
 	run := a.flights.DoChan(string(mark[:]), func() (any, error) {
 		// It goes on for the others when the client that began it goes away.
@@ -112,10 +132,10 @@ func (a *Authority) hashed(ctx context.Context, l login, password string, at att
 	})
 	select {
 	case r := <-run:
-		who, _ := r.Val.(Caller)
-		return who, r.Err
+		in, _ := r.Val.(loggedIn)
+		return in.who, in.version, r.Err
 	case <-ctx.Done():
-		return Caller{}, ctx.Err()
+		return Caller{}, 0, ctx.Err()
 	}
 }
 
@@ -135,11 +155,12 @@ type keyLogin struct {
 }
 
 // verifyKey compares a password with the one that belongs to a key. Whether
-// the key is enabled is not asked here.
+// the key is enabled is not asked here. A key that is good for nothing without
+// its security token has no password.
 func (a *Authority) verifyKey(ctx context.Context, l login, password string) (verified, bool, error) {
 	row, err := db.One[keyLogin](ctx, a.db, `SELECT k.account, k.iam_user, k.secret,
 			EXISTS (SELECT 1 FROM project p WHERE p.account = k.account AND p.name = $2)
-		FROM access_key k WHERE k.access = $1`, l.key, l.project)
+		FROM access_key k WHERE k.access = $1 AND k.kind <> $3`, l.key, l.project, string(sessionKey))
 	if errors.Is(err, db.ErrNone) {
 		return verified{}, false, nil
 	}
@@ -168,32 +189,35 @@ type passwordLogin struct {
 }
 
 // verifyPassword hashes once, whatever is wrong with the login.
-func (a *Authority) verifyPassword(ctx context.Context, l login, password string, at attempt, mark fingerprint) (Caller, error) {
+func (a *Authority) verifyPassword(ctx context.Context, l login, password string, at attempt, mark fingerprint) (loggedIn, error) {
 	row, err := a.findPassword(ctx, l)
 	if err != nil {
-		return Caller{}, err
+		return loggedIn{}, err
 	}
-	ok, err := a.hasher.verify(ctx, row.Password, password)
+	right, err := a.hasher.verify(ctx, row.Password, password)
 	if err != nil {
-		return Caller{}, err
+		return loggedIn{}, err
 	}
-	if ok {
+	if right {
 		v := verified{account: row.Account, user: row.User, version: row.Version}
 		who, ok, err := a.recall(ctx, v)
 		if err != nil {
-			return Caller{}, err
+			return loggedIn{}, err
 		}
 		if ok {
 			a.slow.succeeded(at)
 			a.verified.put(mark, v)
-			return who, nil
+			return loggedIn{who, row.Version}, nil
 		}
 	}
 	a.refused.Add(1)
 	a.slow.failed(at, a.now())
 	// What was typed as the name is not logged: it may be the password.
 	a.log.Info("login refused", "address", at.addr, "user", row.User)
-	return Caller{}, fault.New(fault.Unauthorized, "The user name or the password is wrong.")
+	if right {
+		return loggedIn{}, fault.New(fault.Unauthorized, "This login is not valid any more.").With(Disabled)
+	}
+	return loggedIn{}, wrongPassword()
 }
 
 // findPassword returns the zero row for who does not exist.

@@ -38,13 +38,14 @@ type cachedStanding struct {
 // maxStandings bounds the cache: twice as many entries at most.
 const maxStandings = 8192
 
-// A key of another user, or none of that name, is as good as a disabled one.
+// A key of another user, or none of that name, is as good as a disabled one;
+// so is a key whose parent is.
 const standingQuery = `SELECT a.id, a.name, u.name, u.admin,
-		u.enabled AND a.enabled AND ($2 = '' OR coalesce(k.enabled, false)), u.version, k.expires,
+		u.enabled AND a.enabled AND ($2 = '' OR coalesce(k.enabled AND (k.parent = '' OR coalesce(p.enabled, false)), false)), u.version, k.expires,
 		coalesce((SELECT g.auth FROM org_grant g WHERE g.organization = $3 AND g.iam_user = u.id), 0),
 		coalesce((SELECT g.auth FROM repo_grant g WHERE g.repository = $4 AND g.iam_user = u.id), 0)
 	FROM iam_user u JOIN account a ON a.id = u.account
-		LEFT JOIN access_key k ON k.access = $2 AND k.iam_user = u.id
+		LEFT JOIN access_key k ON k.access = $2 AND k.iam_user = u.id LEFT JOIN access_key p ON p.access = k.parent
 	WHERE u.id = $1`
 
 // readStanding reads the rows. A user who does not exist is one who is not

@@ -62,6 +62,21 @@ func (o *Origin) External(r *http.Request) (scheme, host string) {
 	return scheme, host
 }
 
+// hosts are the authorities that the client may have addressed and signed: the
+// one that came, the one that a trusted proxy passed on, the configured one.
+func (o *Origin) hosts(r *http.Request) []string {
+	hosts := []string{r.Host}
+	if o.trusts(r) {
+		if h := first(r.Header.Get("X-Forwarded-Host")); validHost(h) && !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	if o.host != "" && !slices.Contains(hosts, o.host) {
+		hosts = append(hosts, o.host)
+	}
+	return hosts
+}
+
 // Client returns the address of the client, without a port where it has one:
 // the nearest hop that is not a trusted proxy.
 func (o *Origin) Client(r *http.Request) string {
