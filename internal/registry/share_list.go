@@ -58,7 +58,7 @@ func byAccountName(account string) shareKey {
 // ShareWithAccount shares a private repository with an account.
 // Errors: as CreateShare.
 func (r *Registry) ShareWithAccount(ctx context.Context, who iam.Caller, name oci.Name, account, deadline, description string) error {
-	_, err := r.createShare(ctx, who, name, iam.CreateDomain, ByAccount, account, SharePatch{&deadline, &description})
+	_, err := r.createShare(ctx, who, name, iam.CreateDomain, TargetAccount, account, SharePatch{&deadline, &description})
 	return err
 }
 

@@ -15,10 +15,10 @@ type TargetKind string
 
 // The kinds of targets.
 const (
-	ByAccount   TargetKind = "account"    // an account's name
-	ByAccountID TargetKind = "account_id" //
-	ByOrgID     TargetKind = "org_id"     // every account of this organization
-	ByOrgPath   TargetKind = "org_path"   // every account at this path of organizations or below
+	TargetAccount   TargetKind = "account"    // an account's name
+	TargetAccountID TargetKind = "account_id" //
+	TargetOrgID     TargetKind = "org_id"     // every account of this organization
+	TargetOrgPath   TargetKind = "org_path"   // every account at this path of organizations or below
 )
 
 // maxTarget bounds ids and paths of organizations, in bytes.
@@ -37,14 +37,14 @@ type target struct {
 // Errors: Invalid, AccountUnknown.
 func (r *Registry) findTarget(tx *db.Tx, owner string, kind TargetKind, name string) (target, error) {
 	switch kind {
-	case ByAccount, ByAccountID:
+	case TargetAccount, TargetAccountID:
 		return r.findAccount(tx, owner, kind, name)
-	case ByOrgID:
+	case TargetOrgID:
 		if err := checkTarget(name); err != nil {
 			return target{}, err
 		}
 		return target{kind: kind, name: name, matches: iam.OrgTarget(name)}, nil
-	case ByOrgPath:
+	case TargetOrgPath:
 		path := strings.Trim(name, "/")
 		if err := checkTarget(path); err != nil {
 			return target{}, err
@@ -54,7 +54,7 @@ func (r *Registry) findTarget(tx *db.Tx, owner string, kind TargetKind, name str
 		}
 		return target{kind: kind, name: path, matches: iam.PathTarget(path)}, nil
 	}
-	return target{}, fault.New(fault.Invalid, "A target is one of %s, %s, %s and %s.", ByAccount, ByAccountID, ByOrgID, ByOrgPath)
+	return target{}, fault.New(fault.Invalid, "A target is one of %s, %s, %s and %s.", TargetAccount, TargetAccountID, TargetOrgID, TargetOrgPath)
 }
 
 func (r *Registry) findAccount(tx *db.Tx, owner string, kind TargetKind, name string) (target, error) {
@@ -62,7 +62,7 @@ func (r *Registry) findAccount(tx *db.Tx, owner string, kind TargetKind, name st
 		return target{}, fault.New(fault.AccountUnknown, "There is no such account.")
 	}
 	find := iam.FindAccount
-	if kind == ByAccountID {
+	if kind == TargetAccountID {
 		find = iam.FindAccountByID
 	}
 	acc, err := find(tx.Context(), tx, name)
@@ -71,7 +71,7 @@ func (r *Registry) findAccount(tx *db.Tx, owner string, kind TargetKind, name st
 		return target{}, fault.New(fault.Invalid, "The repository belongs to this account: share it with another.")
 	case err == nil:
 		return target{kind, name, acc.Name, iam.AccountTarget(acc.ID)}, nil
-	case fault.Is(err, fault.AccountUnknown) && kind == ByAccount && r.o.UnknownTargets:
+	case fault.Is(err, fault.AccountUnknown) && kind == TargetAccount && r.o.UnknownTargets:
 		return target{kind, name, name, iam.NamedTarget(name)}, nil
 	}
 	return target{}, err

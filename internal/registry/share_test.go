@@ -65,7 +65,7 @@ func TestShareRules(t *testing.T) {
 	w.want(pull(), fault.Denied)
 
 	forever, text := registry.Forever, "for tests"
-	id, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.ByAccountID, partner.ID, "2099-12-31", text)
+	id, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.TargetAccountID, partner.ID, "2099-12-31", text)
 	w.must(err)
 	w.must(pull())
 	_, err = w.Manifest(w.ctx, guest, "acme/app", digestRef(d.Digest), false)
@@ -80,7 +80,7 @@ func TestShareRules(t *testing.T) {
 	// It is found by the account's name too, and is the only one for it.
 	s, there, err := w.AccountShare(w.ctx, w.admin, "acme/app", "partner")
 	w.must(err)
-	want := registry.Share{ID: id, Repo: "acme/app", Kind: registry.ByAccountID, Target: partner.ID, Account: "partner", Deadline: "2099-12-31T00:00:00Z",
+	want := registry.Share{ID: id, Repo: "acme/app", Kind: registry.TargetAccountID, Target: partner.ID, Account: "partner", Deadline: "2099-12-31T00:00:00Z",
 		Description: text, Creator: w.admin.User, CreatorName: "admin", Created: s.Created, Updated: s.Updated, Valid: true}
 	if diff := cmp.Diff(want, s); diff != "" || !there {
 		t.Errorf("%v: %s", there, diff)
@@ -101,9 +101,9 @@ func TestShareRules(t *testing.T) {
 	}
 
 	// Organizations.
-	byOrg, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.ByOrgID, "o-1", forever, "")
+	byOrg, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.TargetOrgID, "o-1", forever, "")
 	w.must(err)
-	byPath, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.ByOrgPath, "/root/dev/", forever, "")
+	byPath, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.TargetOrgPath, "/root/dev/", forever, "")
 	w.must(err)
 	w.want(pull(), fault.Denied)
 	w.place(partner.ID, "o-1", "")
@@ -117,7 +117,7 @@ func TestShareRules(t *testing.T) {
 	}
 	all, err := w.Shares(w.ctx, w.admin, "acme/app")
 	w.must(err)
-	if len(all) != 1 || all[0].ID != byOrg || all[0].Kind != registry.ByOrgID || all[0].Target != "o-1" || all[0].Account != "" {
+	if len(all) != 1 || all[0].ID != byOrg || all[0].Kind != registry.TargetOrgID || all[0].Target != "o-1" || all[0].Account != "" {
 		t.Errorf("rules: %+v", all)
 	}
 
@@ -148,30 +148,30 @@ func TestShareRefusals(t *testing.T) {
 		target, until, about string
 		code                 fault.Code
 	}{
-		{w.nobody, "acme/app", registry.ByAccount, "partner", "forever", "", fault.Denied},
-		{guest, "acme/app", registry.ByAccount, "partner", "forever", "", fault.Denied},
-		{iam.Caller{}, "acme/app", registry.ByAccount, "partner", "forever", "", fault.Unauthorized},
-		{w.admin, "acme/none", registry.ByAccount, "partner", "forever", "", fault.RepoUnknown},
-		{w.admin, "acme/public", registry.ByAccount, "partner", "forever", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByAccount, "admin", "forever", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByAccount, "unknown", "forever", "", fault.AccountUnknown},
-		{w.admin, "acme/app", registry.ByAccount, "", "forever", "", fault.AccountUnknown},
-		{w.admin, "acme/app", registry.ByAccount, "part\x00ner", "forever", "", fault.AccountUnknown},
-		{w.admin, "acme/app", registry.ByAccountID, "partner", "forever", "", fault.AccountUnknown},
-		{w.admin, "acme/app", registry.ByOrgID, "", "forever", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByOrgID, "a\x00b", "forever", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByOrgPath, "/", "forever", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByOrgPath, "root//dev", "forever", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByOrgPath, strings.Repeat("x", 1025), "forever", "", fault.Invalid},
+		{w.nobody, "acme/app", registry.TargetAccount, "partner", "forever", "", fault.Denied},
+		{guest, "acme/app", registry.TargetAccount, "partner", "forever", "", fault.Denied},
+		{iam.Caller{}, "acme/app", registry.TargetAccount, "partner", "forever", "", fault.Unauthorized},
+		{w.admin, "acme/none", registry.TargetAccount, "partner", "forever", "", fault.RepoUnknown},
+		{w.admin, "acme/public", registry.TargetAccount, "partner", "forever", "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetAccount, "admin", "forever", "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetAccount, "unknown", "forever", "", fault.AccountUnknown},
+		{w.admin, "acme/app", registry.TargetAccount, "", "forever", "", fault.AccountUnknown},
+		{w.admin, "acme/app", registry.TargetAccount, "part\x00ner", "forever", "", fault.AccountUnknown},
+		{w.admin, "acme/app", registry.TargetAccountID, "partner", "forever", "", fault.AccountUnknown},
+		{w.admin, "acme/app", registry.TargetOrgID, "", "forever", "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetOrgID, "a\x00b", "forever", "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetOrgPath, "/", "forever", "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetOrgPath, "root//dev", "forever", "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetOrgPath, strings.Repeat("x", 1025), "forever", "", fault.Invalid},
 		{w.admin, "acme/app", "everyone", "partner", "forever", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByAccount, "partner", "tomorrow", "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByAccount, "partner", yesterday, "", fault.Invalid},
-		{w.admin, "acme/app", registry.ByAccount, "partner", "forever", strings.Repeat("ä", 1001), fault.TooLong},
-		{w.admin, "acme/app", registry.ByAccount, "partner", "forever", "a\x00b", fault.Invalid},
-		{w.admin, "acme/app", registry.ByAccount, "partner", today, strings.Repeat("ä", 1000), ""},
-		{w.admin, "acme/app", registry.ByOrgPath, "root/dev", "forever", "", ""},
-		{w.admin, "acme/app", registry.ByOrgPath, "/root/dev/", "forever", "", fault.Exists},
-		{w.admin, "acme/app", registry.ByOrgPath, "root", "forever", "", fault.Quota},
+		{w.admin, "acme/app", registry.TargetAccount, "partner", "tomorrow", "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetAccount, "partner", yesterday, "", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetAccount, "partner", "forever", strings.Repeat("ä", 1001), fault.TooLong},
+		{w.admin, "acme/app", registry.TargetAccount, "partner", "forever", "a\x00b", fault.Invalid},
+		{w.admin, "acme/app", registry.TargetAccount, "partner", today, strings.Repeat("ä", 1000), ""},
+		{w.admin, "acme/app", registry.TargetOrgPath, "root/dev", "forever", "", ""},
+		{w.admin, "acme/app", registry.TargetOrgPath, "/root/dev/", "forever", "", fault.Exists},
+		{w.admin, "acme/app", registry.TargetOrgPath, "root", "forever", "", fault.Quota},
 	} {
 		_, err := w.CreateShare(w.ctx, tt.who, tt.name, tt.kind, tt.target, tt.until, tt.about)
 		if fault.CodeOf(err) != tt.code {
@@ -197,7 +197,7 @@ func TestShareWithAccountToCome(t *testing.T) {
 	_, err = w.Tags(w.ctx, guest, "acme/app", "", 10)
 	w.must(err)
 	w.want(w.ShareWithAccount(w.ctx, w.admin, "acme/app", "partner", "forever", ""), fault.Exists)
-	_, err = w.CreateShare(w.ctx, w.admin, "acme/app", registry.ByAccountID, partner.ID, "forever", "")
+	_, err = w.CreateShare(w.ctx, w.admin, "acme/app", registry.TargetAccountID, partner.ID, "forever", "")
 	w.want(err, fault.Exists)
 	w.must(w.EndAccountShare(w.ctx, w.admin, "acme/app", "partner"))
 	_, err = w.Tags(w.ctx, guest, "acme/app", "", 10)
@@ -253,7 +253,7 @@ func TestSharesTogether(t *testing.T) {
 	codes := map[fault.Code]int{}
 	for i := range 12 {
 		all.Go(func() {
-			_, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.ByOrgID, fmt.Sprintf("o-%d", i/2), "forever", "")
+			_, err := w.CreateShare(w.ctx, w.admin, "acme/app", registry.TargetOrgID, fmt.Sprintf("o-%d", i/2), "forever", "")
 			mu.Lock()
 			defer mu.Unlock()
 			codes[fault.CodeOf(err)]++
