@@ -201,7 +201,7 @@ var rules = map[Action]rule{
 	SyncNow:         content(Manage, "synchronize"),
 	DeleteSync:      content(Manage, "end the synchronization of"),
 	ListSyncs:       content(Read, "see the synchronization of"),
-	ShowSync:        content(Read, "see the synchronization of"),
+	ShowSync:        {scope: inAccount, org: Read, repo: Read, does: "see the synchronization"},
 
 	CreateLogin:  {scope: inAccount, does: "make a login command"},
 	CreateAgency: {scope: onAccount, does: "let the registry act for it"},

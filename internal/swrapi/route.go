@@ -25,6 +25,11 @@ func routes() [][]route {
 	return [][]route{
 		organizationRoutes,
 		grantRoutes,
+		accessDomainRoutes,
+		shareRoutes,
+		sharedRoutes,
+		loginRoutes,
+		accountRoutes,
 	}
 }
 
