@@ -24,6 +24,7 @@ type Tx struct {
 	group  []any // keys of earlier transactions that commit with this one
 	exact  bool  // caches are
 	after  []func()
+	rows   []appended
 }
 
 var errEnded = errors.New("db: transaction used after its end")
@@ -145,4 +146,12 @@ func (tx *Tx) end() error {
 	err := tx.err
 	tx.err = errEnded
 	return err
+}
+
+// endView is end for a transaction that must not write.
+func (tx *Tx) endView() error {
+	if tx.err == nil && len(tx.rows) > 0 {
+		tx.err = errAppendView
+	}
+	return tx.end()
 }

@@ -81,7 +81,7 @@ func TestUsers(t *testing.T) {
 	ctx := t.Context()
 	u, err := w.CreateUser(ctx, w.boss, "", "carol", "carol's secret", false)
 	w.must(err)
-	want := User{ID: u.ID, Name: "carol", Account: w.acme.ID, AccountName: "acme", Enabled: true, Password: true, Created: u.Created}
+	want := User{ID: u.ID, Name: "carol", Account: w.acme.ID, AccountName: "acme", Enabled: true, Password: true, AccessMode: AnyAccess, Reset: true, Created: u.Created}
 	if diff := cmp.Diff(want, u); diff != "" || len(u.ID) != 32 || u.Created.Sub(w.clock.now()).Abs() > time.Hour {
 		t.Errorf("%+v: %s", u, diff)
 	}

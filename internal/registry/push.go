@@ -160,8 +160,9 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 	}
 	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND media_type = $3 AND deleted IS NULL`+tx.ForShare(),
 		rp.ID, string(p.digest), p.MediaType)
+	isNew := errors.Is(err, db.ErrNone)
 	switch {
-	case errors.Is(err, db.ErrNone):
+	case isNew:
 		changed = true
 		id, err = r.addNew(tx, rp, p)
 	case err == nil:
@@ -177,7 +178,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 		}
 	}
 	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
-		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push")
+		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push", isNew)
 		if err != nil {
 			return false, err
 		}
@@ -186,7 +187,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 	if !changed {
 		return false, nil
 	}
-	if err := touch(tx, rp.ID); err != nil {
+	if err := r.touch(tx, rp.ID); err != nil {
 		return false, err
 	}
 	return true, r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")

@@ -14,22 +14,25 @@ import (
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/retention"
 )
 
 // Options are the rules an operator can change.
 type Options struct {
-	Grace          time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
-	Undelete       time.Duration // how long a deleted manifest can come back; default 7 days
-	KeepUntagged   bool          // a manifest that lost its last tag stays until it is deleted by its digest
-	UploadLife     time.Duration // how long an upload may stay idle; default 24 h
-	SweepEvery     time.Duration // pause of the collector when nothing is due; default 1 min
-	CreateOnPush   bool          // a push creates the organization too, where the caller may create one
-	OrgsPerOwner   int           // organizations of one account; 0: no limit
-	SharesPerRepo  int           // rules by which a repository is shared; 0: no limit
-	UnknownTargets bool          // a repository may be shared with an account that does not exist yet
-	OpenUploads    int           // unfinished uploads of one user or key; default 1000
-	CacheBytes     int64         // memory for manifests that are read often; default 32 MiB
-	Log            *slog.Logger
+	Grace        time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
+	Undelete     time.Duration // how long a deleted manifest can come back; default 7 days
+	KeepUntagged bool          // a manifest that lost its last tag stays until it is deleted by its digest
+	UploadLife   time.Duration // how long an upload may stay idle; default 24 h
+	SweepEvery   time.Duration // pause of the collector when nothing is due; default 1 min
+	CreateOnPush bool          // a push creates the organization too, where the caller may create one
+	OrgsPerOwner int           // organizations of one account; 0: no limit
+	MaxShares    int           // rules by which one repository is shared; 0: no limit
+	ShareUnknown bool          // a repository may be shared with an account that does not exist yet
+	OpenUploads  int           // unfinished uploads of one user or key; default 1000
+	CacheBytes   int64         // memory for manifests that are read often; default 32 MiB
+	Regions      []string      // where images can be synchronized to
+	Retention    retention.Limits
+	Log          *slog.Logger
 }
 
 // Registry is safe for use by many goroutines.
@@ -44,7 +47,9 @@ type Registry struct {
 	cache     *cache
 	uploads   *leases
 	ids       *uploadIDs
+	keys      *keys
 	pulls     *pulls
+	touched   touches
 	collector collectorState
 }
 
@@ -74,12 +79,16 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		cache:   newCache(o.CacheBytes),
 		uploads: newLeases(),
 		ids:     newUploadIDs(),
+		keys:    newKeys(d, o.UploadLife),
 		pulls:   newPulls(),
 	}
 	r.collector.wake = make(chan struct{}, 1)
 	d.OnInvalidate(r.cache.invalidate)
 	return r
 }
+
+// Regions are where images can be synchronized to.
+func (r *Registry) Regions() []string { return r.o.Regions }
 
 // Page is one page of a list; More says that another follows it.
 type Page[T any] struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"berth.dev/berth/internal/db"
@@ -49,20 +48,26 @@ func (r *Registry) lookup(ctx context.Context, who iam.Caller, name oci.Name, do
 	if !errors.Is(err, db.ErrNone) {
 		return rp, err
 	}
-	return rp, r.absent(ctx, r.db, who, name, do)
+	return rp, r.absent(ctx, nil, who, name, do)
 }
 
 // absent answers for a repository that does not exist: that it does not, to
 // those who may see the organization, else what a forbidden one would answer.
-func (r *Registry) absent(ctx context.Context, q db.Querier, who iam.Caller, name oci.Name, do iam.Action) error {
+// tx is nil outside of a transaction.
+func (r *Registry) absent(ctx context.Context, tx *db.Tx, who iam.Caller, name oci.Name, do iam.Action) error {
 	on := iam.Resource{Name: string(name)}
-	tx, inside := q.(*db.Tx)
-	o, err := orgByName(ctx, q, name.Organization())
+	var o orgRow
+	var err error
+	if tx != nil {
+		o, err = r.orgIn(tx, name.Organization())
+	} else {
+		o, err = r.org(ctx, name.Organization())
+	}
 	if err == nil {
 		on.Account, on.Organization = o.Account, o.ID
 	} else if !fault.Is(err, fault.OrgUnknown) {
 		return err
-	} else if !inside && r.o.CreateOnPush && !who.Anonymous() {
+	} else if tx == nil && r.o.CreateOnPush && !who.Anonymous() {
 		// Who may create it by a push may know that it is not there.
 		may, err := r.iam.May(ctx, who, iam.CreateOrg, iam.Resource{Account: who.Account, Name: name.Organization()})
 		if err != nil {
@@ -72,7 +77,7 @@ func (r *Registry) absent(ctx context.Context, q db.Querier, who iam.Caller, nam
 			return fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
 		}
 	}
-	if inside {
+	if tx != nil {
 		err = r.iam.Allow(tx, who, do, on)
 	} else {
 		err = r.iam.Check(ctx, who, do, on)
@@ -353,6 +358,9 @@ func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name
 		if _, err := tx.Exec(`DELETE FROM share WHERE repository = $1`, rp.ID); err != nil {
 			return none, err
 		}
+		if err := dropRules(tx, rp.ID); err != nil {
+			return none, err
+		}
 		if _, err := tx.Exec(`UPDATE repository SET path = $2, organization = 0, public = false, shares = 0 WHERE id = $1`, rp.ID, fmt.Sprintf("!%d", rp.ID)); err != nil {
 			return none, err
 		}
@@ -402,11 +410,4 @@ func (r *Registry) Repos(ctx context.Context, who iam.Caller, org, after string,
 		repos[i] = v.repo()
 	}
 	return page(repos, n), nil
-}
-
-// touch records a push. Pushes to one repository that come together would all
-// wait for its row, so the time is written at most once a second.
-func touch(tx *db.Tx, id int64) error {
-	_, err := tx.Exec(`UPDATE repository SET updated = $2 WHERE id = $1 AND updated < $3`, id, tx.Micros(), tx.Micros()-time.Second.Microseconds())
-	return err
 }

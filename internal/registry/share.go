@@ -139,11 +139,11 @@ func (r *Registry) shareFree(tx *db.Tx, rp repoRow, t target) error {
 		return err
 	case there:
 		return fault.New(fault.Exists, "The repository %s is shared with %s already: change that instead.", rp.Path, t.name)
-	case r.o.SharesPerRepo <= 0:
+	case r.o.MaxShares <= 0:
 		return nil
 	}
 	n, err := db.One[int64](tx.Context(), tx, `SELECT shares FROM repository WHERE id = $1`, rp.ID)
-	if err == nil && n >= int64(r.o.SharesPerRepo) {
+	if err == nil && n >= int64(r.o.MaxShares) {
 		err = fault.New(fault.Quota, "The repository %s is shared %d times, which is its quota.", rp.Path, n).With("share")
 	}
 	return err

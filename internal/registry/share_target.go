@@ -71,7 +71,7 @@ func (r *Registry) findAccount(tx *db.Tx, owner string, kind TargetKind, name st
 		return target{}, fault.New(fault.Invalid, "The repository belongs to this account: share it with another.")
 	case err == nil:
 		return target{kind, name, acc.Name, iam.AccountTarget(acc.ID)}, nil
-	case fault.Is(err, fault.AccountUnknown) && kind == TargetAccount && r.o.UnknownTargets:
+	case fault.Is(err, fault.AccountUnknown) && kind == TargetAccount && r.o.ShareUnknown:
 		return target{kind, name, name, iam.NamedTarget(name)}, nil
 	}
 	return target{}, err

@@ -132,7 +132,7 @@ func TestShareRules(t *testing.T) {
 }
 
 func TestShareRefusals(t *testing.T) {
-	w := open(t, registry.Options{SharesPerRepo: 2})
+	w := open(t, registry.Options{MaxShares: 2})
 	_, guest := w.account("partner")
 	public := true
 	for name, s := range map[oci.Name]registry.RepoSpec{"acme/app": {}, "acme/public": {Public: public}} {
@@ -187,7 +187,7 @@ func TestShareRefusals(t *testing.T) {
 }
 
 func TestShareWithAccountToCome(t *testing.T) {
-	w := open(t, registry.Options{UnknownTargets: true})
+	w := open(t, registry.Options{ShareUnknown: true})
 	_, err := w.CreateRepo(w.ctx, w.admin, "acme/app", registry.RepoSpec{})
 	w.must(err)
 	w.share("acme/app", "partner", "forever")
@@ -245,7 +245,7 @@ func TestMountFromShared(t *testing.T) {
 
 // The quota and the number that it counts hold, whoever comes together.
 func TestSharesTogether(t *testing.T) {
-	w := open(t, registry.Options{SharesPerRepo: 5})
+	w := open(t, registry.Options{MaxShares: 5})
 	_, err := w.CreateRepo(w.ctx, w.admin, "acme/app", registry.RepoSpec{})
 	w.must(err)
 	var all sync.WaitGroup

@@ -10,16 +10,29 @@ import (
 	"berth.dev/berth/internal/oci"
 )
 
+// maxTagTries bounds a race with somebody who makes and deletes the same tag.
+const maxTagTries = 3
+
 type tagTarget struct {
 	Manifest int64
 	Digest   string
 }
 
 // setTag points a tag to a manifest and tells whether it did not before. What
-// it pointed to is reviewed when its undelete window is over.
-func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string) (moved bool, err error) {
-	old, err := currentTag(tx, rp.ID, name)
-	if errors.Is(err, db.ErrNone) {
+// it pointed to is reviewed when its undelete window is over. Where the
+// manifest is a new one the tag often is, too: then it is made without a look.
+func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string, isNew bool) (moved bool, err error) {
+	var old tagTarget
+	for try := 0; ; try++ {
+		if !isNew || try > 0 {
+			old, err = currentTag(tx, rp.ID, name)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, db.ErrNone) {
+				return false, err
+			}
+		}
 		n, err := tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
 			ON CONFLICT (repository, name) DO NOTHING`, rp.ID, name, manifest, tx.Micros())
 		if err != nil {
@@ -29,12 +42,10 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 			tx.Invalidate(manifestKey{rp.ID, name})
 			return true, addTagEvent(tx, rp.ID, name, string(d), "", who, cause)
 		}
-		// Another push has made it since; now it is there to be locked.
-		if old, err = currentTag(tx, rp.ID, name); err != nil {
-			return false, err
+		// It is there after all, to be locked and read, unless it goes again.
+		if try == maxTagTries {
+			return false, fault.New(fault.Unavailable, "The tag %s is being changed; push again.", name)
 		}
-	} else if err != nil {
-		return false, err
 	}
 	if old.Manifest == manifest {
 		return false, nil
@@ -70,9 +81,8 @@ func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
 }
 
 func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause string) error {
-	_, err := tx.Exec(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	return tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created)`,
 		repo, tag, digest, previous, who.String(), cause, tx.Micros())
-	return err
 }
 
 // Tags lists a repository's tags by name, those behind after.

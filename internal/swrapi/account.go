@@ -19,8 +19,9 @@ type region struct {
 }
 
 func (a *API) listRegions(c *call) error {
-	out := make([]region, len(a.regions))
-	for i, name := range a.regions {
+	names := a.reg.Regions()
+	out := make([]region, len(names))
+	for i, name := range names {
 		out[i] = region{name}
 	}
 	return c.ok(out)

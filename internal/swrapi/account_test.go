@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/swrapi"
 )
 
@@ -56,7 +57,7 @@ func TestLogin(t *testing.T) {
 }
 
 func TestRegions(t *testing.T) {
-	w := open(t, options{api: swrapi.Options{Regions: []string{"north", "south"}}})
+	w := open(t, options{registry: registry.Options{Regions: []string{"north", "south"}}})
 	w.want("nobody", "GET /v2/manage/regions", nil, 200, `[{"regionID":"north"},{"regionID":"south"}]`)
 	w.want("stranger", "GET /v2/manage/regions", nil, 200, `[{"regionID":"north"},{"regionID":"south"}]`)
 	w.refused("", "GET /v2/manage/regions", nil, 401, "SVCSTG.S2I.4019000")

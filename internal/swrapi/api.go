@@ -25,7 +25,6 @@ type Options struct {
 	Origin       *web.Origin   // how clients reach us
 	Metrics      *web.Metrics  // counts by route
 	ObjectErrors bool          // errors are objects, not lists; errors.go says more
-	Regions      []string      // that images can be synchronized to
 	LoginLife    time.Duration // of logins to the registry that clients ask for; default 24 h
 	Now          func() time.Time
 }
@@ -39,7 +38,6 @@ type API struct {
 	now    func() time.Time
 	object bool
 
-	regions   []string
 	loginLife time.Duration
 
 	routes  []served // in the order of the table
@@ -57,7 +55,7 @@ type served struct {
 func New(r *registry.Registry, a *iam.Authority, o Options) *API {
 	metrics := cmp.Or(o.Metrics, web.NewMetrics(nil))
 	api := &API{reg: r, iam: a, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors,
-		regions: o.Regions, loginLife: cmp.Or(o.LoginLife, 24*time.Hour)}
+		loginLife: cmp.Or(o.LoginLife, 24*time.Hour)}
 	api.auth = web.NewAuthenticator(a, api.origin)
 	if api.now == nil {
 		api.now = time.Now

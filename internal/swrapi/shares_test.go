@@ -27,7 +27,7 @@ func (w *world) shareWith(repo, account string) {
 }
 
 func TestAccessDomains(t *testing.T) {
-	w := open(t, options{registry: registry.Options{SharesPerRepo: 2}})
+	w := open(t, options{registry: registry.Options{MaxShares: 2}})
 	w.repo("acme/team/app", false)
 	w.repo("acme/public", true)
 	_, err := w.iam.CreateAccount(t.Context(), iam.Operator(), "third")
