@@ -28,6 +28,10 @@ type Config struct {
 	Uploads        Uploads
 	Collection     Collection
 	Organizations  Organizations
+	Quotas         Quotas
+	Sharing        Sharing
+	Logins         Logins
+	Regions        []string // that images can be synchronized to
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -79,6 +83,19 @@ type Organizations struct {
 	PerAccount   int  // 0: no limit
 }
 
+// Quotas bound what users put into the registry; 0 is no limit.
+type Quotas struct {
+	Shares int // of one repository
+}
+
+// Sharing of repositories with other accounts.
+type Sharing struct {
+	AllowUnknownTargets bool // such as an account that does not exist yet
+}
+
+// Logins to the registry that clients ask the management API for.
+type Logins struct{ Life time.Duration }
+
 // Storage keeps room for the database to delete.
 type Storage struct {
 	ReserveBytes   Size
@@ -126,6 +143,8 @@ func Default() Config {
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 0},
+		Quotas:        Quotas{Shares: 500},
+		Logins:        Logins{Life: 24 * time.Hour},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
 	}
@@ -166,6 +185,10 @@ func (c *Config) Keys() []Key {
 		{"organizations.create_on_push", (*boolValue)(&c.Organizations.CreateOnPush), "a push creates the organization as well"},
 		{"organizations.users_create", (*boolValue)(&c.Organizations.UsersCreate), "every user may create organizations, not administrators alone"},
 		{"organizations.per_account", (*intValue)(&c.Organizations.PerAccount), "`number` of organizations of one account, 0 for any"},
+		{"quotas.shares", (*intValue)(&c.Quotas.Shares), "`number` of accounts and organizations that one repository is shared with, 0 for any"},
+		{"sharing.allow_unknown_targets", (*boolValue)(&c.Sharing.AllowUnknownTargets), "a repository may be shared with an account that does not exist yet"},
+		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
+		{"regions", (*namesValue)(&c.Regions), "`names` of the regions that images can be synchronized to"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

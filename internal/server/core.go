@@ -76,6 +76,9 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		OpenUploads:  cfg.Uploads.Open,
 		CreateOnPush: cfg.Organizations.CreateOnPush,
 		OrgsPerOwner: cfg.Organizations.PerAccount,
+		MaxShares:    cfg.Quotas.Shares,
+		ShareUnknown: cfg.Sharing.AllowUnknownTargets,
+		Regions:      cfg.Regions,
 		CacheBytes:   int64(cfg.Limits.CacheMemory),
 		Log:          log,
 	})
