@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"berth.dev/berth/api"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iamapi"
 	"berth.dev/berth/internal/oci"
@@ -33,6 +34,8 @@ func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *p
 		{Path: "/v3.0/", Handler: identity},
 		{Path: "/healthz", Handler: named(m.Route("healthz", failPlain), h.alive)},
 		{Path: "/readyz", Handler: named(m.Route("readyz", failPlain), h.ready)},
+		{Path: "/openapi.json", Handler: named(m.Route("openapi", failPlain), described(api.Document))},
+		{Path: "/api", Handler: named(m.Route("api", failPlain), described(api.Page))},
 		{Path: "/", Handler: root(m, origin, swr)},
 	}
 	if cfg.AdminListen == "" {

@@ -216,5 +216,8 @@ func (a *API) explain(c *call, err error) (int, code, string) {
 	case fault.Internal:
 		msg = "Something went wrong in the registry; its log says more under the request id " + web.Of(c.w).RequestID() + "."
 	}
+	if msg == "" {
+		msg = codes[w.code].message
+	}
 	return w.status, w.code, msg
 }
