@@ -96,7 +96,7 @@ var particular = map[subject]map[fault.Code]wire{
 		fault.GrantUnknown: {http.StatusNotFound, orgGrantUnknown},
 	},
 	repoGrant: {fault.Exists: {http.StatusConflict, repoGrantExists}},
-	aShare:    {fault.Exists: {http.StatusConflict, repoGrantExists}},
+	aShare:    {fault.Exists: {http.StatusConflict, repoGrantExists}, fault.Quota: {http.StatusBadRequest, badParameter}},
 	aTrigger:  {fault.Exists: {http.StatusBadRequest, badParameter}},
 	aRetention: {
 		fault.Exists: {http.StatusBadRequest, badParameter},
