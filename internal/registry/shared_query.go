@@ -35,7 +35,9 @@ func (q *sharedQuery) arg(v any) string {
 const (
 	tagsOf = `(SELECT count(*) FROM tag t WHERE t.repository = r.id)`
 	sizeOf = `(SELECT CAST(coalesce(sum(m.content_size), 0) AS BIGINT) FROM manifest m WHERE m.repository = r.id AND EXISTS (SELECT 1 FROM tag t WHERE t.manifest = m.id))`
-	orgOf  = `substr(r.path, 1, length(r.path) - length(r.name) - 1)`
+	// A deleted repository, which the planner may look at before the rest, has a
+	// path that is shorter than its name.
+	orgOf = `CASE WHEN r.organization = 0 THEN '' ELSE substr(r.path, 1, length(r.path) - length(r.name) - 1) END`
 )
 
 // rules selects the repositories that are shared with the account and until
