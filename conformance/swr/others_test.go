@@ -10,6 +10,13 @@ import (
 
 // What belongs to the APIs and neither of the clients sends.
 
+// The examples of the description are what its own schemas describe.
+func TestExamplesFitTheirSchemas(t *testing.T) {
+	for _, problem := range worlds[0].described.CheckExamples() {
+		t.Error(problem)
+	}
+}
+
 func TestTokensEnd(t *testing.T) {
 	each(t, func(f *fixture) {
 		c := f.withPassword(f.Admin(), "admin", f.admin.User)
