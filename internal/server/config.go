@@ -25,6 +25,7 @@ type Config struct {
 	Log            Log
 	Limits         Limits
 	Tokens         Tokens
+	Signatures     Signatures
 	Uploads        Uploads
 	Collection     Collection
 	Organizations  Organizations
@@ -58,8 +59,13 @@ type Limits struct {
 	Drain         time.Duration // for the requests in flight when the server ends
 }
 
-// Tokens are those of the docker token flow.
-type Tokens struct{ Life time.Duration }
+// Tokens are those of the docker token flow and those of the management API.
+type Tokens struct{ Life, ManagementLife time.Duration }
+
+// Signatures of requests of the management API.
+type Signatures struct {
+	RefuseReplay bool // one that changes something counts once
+}
 
 // Uploads that are not finished.
 type Uploads struct {
@@ -129,7 +135,7 @@ func Default() Config {
 		Region:        "region-1",
 		Log:           Log{Level: slog.LevelInfo, Format: "text"},
 		Limits:        Limits{Requests: 4096, UploadMemory: 64 << 20, CacheMemory: 32 << 20, Header: 64 << 10, HeaderTimeout: 10 * time.Second, Idle: 2 * time.Minute, Progress: 30 * time.Second, Drain: 30 * time.Second},
-		Tokens:        Tokens{Life: time.Hour},
+		Tokens:        Tokens{Life: time.Hour, ManagementLife: 24 * time.Hour},
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 0},
@@ -165,6 +171,8 @@ func (c *Config) Keys() []Key {
 		{"limits.progress", (*durationValue)(&c.Limits.Progress), "`time` one read or write of a body may take"},
 		{"limits.drain", (*durationValue)(&c.Limits.Drain), "`time` requests in flight have when the server ends"},
 		{"tokens.life", (*durationValue)(&c.Tokens.Life), "`time` a registry token is valid"},
+		{"tokens.management_life", (*durationValue)(&c.Tokens.ManagementLife), "`time` a token of the management API is valid"},
+		{"signatures.refuse_replay", (*boolValue)(&c.Signatures.RefuseReplay), "a signature that changes something counts once"},
 		{"uploads.life", (*durationValue)(&c.Uploads.Life), "`time` an upload may stay untouched"},
 		{"uploads.open", (*intValue)(&c.Uploads.Open), "`number` of unfinished uploads of one user or key"},
 		{"collection.grace", (*durationValue)(&c.Collection.Grace), "`time` that something without reference is kept"},

@@ -89,6 +89,7 @@ func (c *Config) ranges() []span {
 		between("limits.progress", c.Limits.Progress, time.Second, time.Hour),
 		between("limits.drain", c.Limits.Drain, 0, time.Hour),
 		between("tokens.life", c.Tokens.Life, 5*time.Minute, day),
+		between("tokens.management_life", c.Tokens.ManagementLife, 5*time.Minute, 30*day),
 		between("uploads.life", c.Uploads.Life, time.Second, 30*day),
 		between("collection.grace", c.Collection.Grace, 0, 365*day),
 		between("collection.undelete", c.Collection.Undelete, 0, 365*day),
