@@ -182,7 +182,10 @@ func (a *Authority) changeKey(ctx context.Context, who Caller, do Action, access
 // manageKey finds a key and decides whether the caller may do this to it. A
 // key of another account answers as one that does not exist.
 func (a *Authority) manageKey(tx *db.Tx, who Caller, do Action, access string) (keyRow, error) {
-	k, err := db.One[keyRow](tx.Context(), tx, selectKey+`WHERE k.access = $1`, access)
+	k, err := keyRow{}, db.ErrNone
+	if isAccess(access) {
+		k, err = db.One[keyRow](tx.Context(), tx, selectKey+`WHERE k.access = $1`, access)
+	}
 	unknown := errors.Is(err, db.ErrNone)
 	if err != nil && !unknown {
 		return k, err
@@ -195,7 +198,7 @@ func (a *Authority) manageKey(tx *db.Tx, who Caller, do Action, access string) (
 		return k, err
 	}
 	if unknown {
-		return k, fault.New(fault.KeyUnknown, "There is no access key %s.", access)
+		return k, fault.New(fault.KeyUnknown, "There is no access key %s.", clip(access))
 	}
 	return k, nil
 }

@@ -62,9 +62,16 @@ const selectUser = `SELECT u.id, u.name, a.id, a.name, u.description, u.admin, u
 // FindUser looks a user up by the account's id and the user's name. It asks
 // nobody's right. Errors: fault.UserUnknown.
 func FindUser(ctx context.Context, q db.Querier, account, name string) (User, error) {
-	row, err := db.One[userRow](ctx, q, selectUser+`WHERE u.account = $1 AND u.name = $2`, account, name)
+	return oneUser(ctx, q, name, selectUser+`WHERE u.account = $1 AND u.name = $2`, account, name)
+}
+
+func oneUser(ctx context.Context, q db.Querier, called, query string, args ...any) (User, error) {
+	row, err := userRow{}, db.ErrNone
+	if isName(called) {
+		row, err = db.One[userRow](ctx, q, query, args...)
+	}
 	if errors.Is(err, db.ErrNone) {
-		return User{}, fault.New(fault.UserUnknown, "There is no user %s in the account.", name)
+		return User{}, fault.New(fault.UserUnknown, "There is no user %s in the account.", clip(called))
 	}
 	return row.user(), err
 }
@@ -74,11 +81,7 @@ func findUser(ctx context.Context, q db.Querier, account string, ref UserRef) (U
 	if ref.ID == "" {
 		return FindUser(ctx, q, account, ref.Name)
 	}
-	row, err := db.One[userRow](ctx, q, selectUser+`WHERE u.account = $1 AND u.id = $2`, account, ref.ID)
-	if errors.Is(err, db.ErrNone) {
-		return User{}, fault.New(fault.UserUnknown, "There is no user with the id %s in the account.", ref.ID)
-	}
-	return row.user(), err
+	return oneUser(ctx, q, ref.ID, selectUser+`WHERE u.account = $1 AND u.id = $2`, account, ref.ID)
 }
 
 // ownerOf is the account that a user is looked for in: the caller's own, or
@@ -87,14 +90,11 @@ func (a *Authority) ownerOf(tx *db.Tx, who Caller, ref UserRef, lock string) (Ac
 	if ref.ID == "" || !who.System() {
 		return lookAccount(tx, who, ref.Account.Name, lock)
 	}
-	name, err := db.One[string](tx.Context(), tx, `SELECT a.name FROM iam_user u JOIN account a ON a.id = u.account WHERE u.id = $1`, ref.ID)
-	if errors.Is(err, db.ErrNone) {
-		err = fault.New(fault.UserUnknown, "There is no user with the id %s.", ref.ID)
-	}
+	u, err := oneUser(tx.Context(), tx, ref.ID, selectUser+`WHERE u.id = $1`, ref.ID)
 	if err != nil {
 		return Account{}, err
 	}
-	return findAccount(tx.Context(), tx, name, lock)
+	return findAccount(tx.Context(), tx, u.AccountName, lock)
 }
 
 // manageUser finds a user and decides whether the caller may do this to him.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
 )
 
 // User shows a user. Errors: Denied, AccountUnknown, UserUnknown.
@@ -46,12 +47,18 @@ type UserQuery struct {
 // FindUsers lists users of the caller's account by name: all to
 // administrators, himself to everybody else. Errors: Unauthorized.
 func (a *Authority) FindUsers(ctx context.Context, who Caller, q UserQuery) (Page[User], error) {
+	if q.After != "" && !isName(q.After) {
+		return Page[User]{}, fault.New(fault.PageInvalid, "The marker of a page is the name of the last user of the one before.")
+	}
 	all, err := a.Administers(ctx, who)
 	if err == nil && !all {
 		err = a.Check(ctx, who, ShowUser, Resource{Account: who.Account, User: who.User})
 	}
 	if err != nil {
 		return Page[User]{}, err
+	}
+	if q.Name != "" && !isName(q.Name) {
+		return Page[User]{Items: []User{}}, nil
 	}
 	only := who.User
 	if all {

@@ -294,3 +294,29 @@ func (w *world) repo(name oci.Name) oci.Name {
 	w.must(err)
 	return name
 }
+
+// A rule that is made while its repository is being deleted is there and goes
+// with it, or is refused; fsck finds the ones left behind.
+func TestRulesAndDeletionTogether(t *testing.T) {
+	w := open(t, withRegions)
+	for range 10 {
+		app := w.repo("acme/app")
+		var wg sync.WaitGroup
+		for _, do := range []func() error{
+			func() error { return w.DeleteRepo(w.ctx, w.admin, app) },
+			func() error { return w.CreateTrigger(w.ctx, w.admin, app, trigger(nil)) },
+			func() error { _, err := w.CreateRetention(w.ctx, w.admin, app, keep5); return err },
+			func() error { return w.CreateSync(w.ctx, w.admin, app, registry.Sync{SyncTarget: north}) },
+		} {
+			wg.Go(func() {
+				if err := do(); err != nil && !fault.Is(err, fault.RepoUnknown) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.number(`SELECT (SELECT count(*) FROM repo_trigger) + (SELECT count(*) FROM repo_retention) + (SELECT count(*) FROM repo_sync)`); n != 0 {
+			t.Fatalf("%d rules are left", n)
+		}
+	}
+}

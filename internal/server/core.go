@@ -13,6 +13,7 @@ import (
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/registry"
+	"berth.dev/berth/internal/retention"
 )
 
 // A core is a registry without its HTTP surfaces: what the server and a
@@ -48,7 +49,8 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	if c.iam, err = iam.New(ctx, c.db, iam.Options{
-		Master: master.bytes, Region: cfg.Region, TokenLife: cfg.Tokens.Life, UsersCreate: cfg.Organizations.UsersCreate, Log: log,
+		Master: master.bytes, Region: cfg.Region, TokenLife: cfg.Tokens.Life, APITokenLife: cfg.Tokens.ManagementLife,
+		RefuseReplay: cfg.Signatures.RefuseReplay, UsersCreate: cfg.Organizations.UsersCreate, Log: log,
 	}); err != nil {
 		other := errors.Is(err, iam.ErrOtherMaster)
 		sealed = !other && !errors.Is(err, iam.ErrNotBegun)
@@ -78,7 +80,11 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		OrgsPerOwner:  cfg.Organizations.PerAccount,
 		ReposPerOwner: cfg.Quotas.Repositories,
 		TagsPerRepo:   cfg.Quotas.Tags,
+		MaxShares:     cfg.Quotas.Shares,
+		ShareUnknown:  cfg.Sharing.AllowUnknownTargets,
+		Regions:       cfg.Regions,
 		CacheBytes:    int64(cfg.Limits.CacheMemory),
+		Retention:     retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
 		Log:           log,
 	})
 	return c, nil

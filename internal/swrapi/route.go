@@ -26,8 +26,17 @@ func routes() [][]route {
 		organizationRoutes,
 		repositoryRoutes,
 		tagRoutes,
-		accountRoutes,
+		usageRoutes,
 		grantRoutes,
+		triggerRoutes,
+		retentionRoutes,
+		syncRoutes,
+		accessoryRoutes,
+		accessDomainRoutes,
+		shareRoutes,
+		sharedRoutes,
+		loginRoutes,
+		accountRoutes,
 	}
 }
 
