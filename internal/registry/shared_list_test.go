@@ -247,7 +247,7 @@ func TestSharedListsBesideTheDeleted(t *testing.T) {
 		}
 		for _, f := range []registry.SharedFilter{{Org: "acme"}, {Org: "cm", OrgPart: true}} {
 			f.Theirs = theirs
-			if got := strings.TrimSuffix(w.shared(who, f, registry.SharedOrder{By: registry.SharedOrg}), "+"); got != "acme/app" {
+			if got := strings.TrimSuffix(w.shared(who, f, registry.Order{By: registry.SortOrg}), "+"); got != "acme/app" {
 				t.Errorf("%+v: %s", f, got)
 			}
 			l, err := w.SharedBelow(w.ctx, who, f, 0, 10)
