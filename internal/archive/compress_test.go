@@ -59,13 +59,13 @@ func TestDecompress(t *testing.T) {
 	}
 }
 
-// A gigabyte of nothing in a megabyte is refused after a part of it.
+// Much of nothing in little is refused after a part of it.
 func TestDecompressBombs(t *testing.T) {
 	t.Parallel()
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
 	zero := make([]byte, 1<<20)
-	for range 1 << 10 {
+	for range 300 {
 		_, _ = w.Write(zero)
 	}
 	_ = w.Close()
@@ -74,7 +74,7 @@ func TestDecompressBombs(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, err := io.Copy(io.Discard, r)
-	if !fault.Is(err, fault.TooLarge) || n > 512<<20 {
+	if !fault.Is(err, fault.TooLarge) || n > 270<<20 {
 		t.Errorf("%d bytes came out: %v", n, err)
 	}
 }

@@ -26,6 +26,7 @@ type Options struct {
 	CreateOnPush bool          // a push creates the organization too, where the caller may create one
 	OrgsPerOwner int           // organizations of one account; 0: no limit
 	OpenUploads  int           // unfinished uploads of one user or key; default 1000
+	ArchiveMax   int64         // bytes of an uploaded archive; default 10 GiB
 	CacheBytes   int64         // memory for manifests that are read often; default 32 MiB
 	Log          *slog.Logger
 }
@@ -43,6 +44,7 @@ type Registry struct {
 	uploads   *leases
 	ids       *uploadIDs
 	pulls     *pulls
+	archives  *unpackers
 	collector collectorState
 }
 
@@ -61,6 +63,9 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	if o.OpenUploads == 0 {
 		o.OpenUploads = 1000
 	}
+	if o.ArchiveMax == 0 {
+		o.ArchiveMax = 10 << 30
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 32 << 20
 	}
@@ -73,6 +78,8 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		uploads: newLeases(),
 		ids:     newUploadIDs(),
 		pulls:   newPulls(),
+
+		archives: newUnpackers(),
 	}
 	r.collector.wake = make(chan struct{}, 1)
 	d.OnInvalidate(r.cache.invalidate)

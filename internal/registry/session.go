@@ -44,6 +44,7 @@ type session struct {
 	token uploadToken
 	row   uploadRow
 	saved bool // there is a row
+	whole bool // of what one request sends, all counts or nothing
 	lease *lease
 }
 
@@ -220,9 +221,13 @@ func (s *session) receive(ctx context.Context, off, length int64, src io.Reader,
 	}
 	before := u.Size
 	save := func(u blob.Upload) error { return s.save(ctx, u) }
-	u, err := s.r.blobs.Append(ctx, u, src, length, save, save)
-	if err == nil && finishing {
-		return u, nil
+	checkpoint := save
+	if s.whole {
+		checkpoint = func(blob.Upload) error { return nil }
+	}
+	u, err := s.r.blobs.Append(ctx, u, src, length, save, checkpoint)
+	if err == nil && finishing || err != nil && s.whole {
+		return u, err
 	}
 	if u.Size > before || u.Key != s.row.Key {
 		// What is in place stays in place: the client may ask where to go on.
@@ -262,8 +267,14 @@ func (s *session) finish(ctx context.Context, off, length int64, src io.Reader, 
 	if err != nil {
 		return none, err
 	}
+	return s.complete(ctx, u, d)
+}
+
+// complete makes what has come the blob d.
+func (s *session) complete(ctx context.Context, u blob.Upload, d oci.Digest) (oci.Descriptor, error) {
+	var none oci.Descriptor
 	s.set(u)
-	u, err = s.r.blobs.Finish(ctx, u, d)
+	u, err := s.r.blobs.Finish(ctx, u, d)
 	if err != nil {
 		if s.saved {
 			if serr := s.failed(ctx, err); serr != nil {
