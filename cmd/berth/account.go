@@ -14,6 +14,17 @@ func accountCommands() []command {
 		},
 		{name: "account list", short: "List accounts", examples: `berth account list`, run: listAccounts},
 		{
+			name: "account set", args: "NAME",
+			short: "Say where an account stands in a directory of organizations",
+			long:  "Rules can ask for it. Nothing else comes of it; an empty text takes it away.",
+			examples: `berth account set acme --org-id o-1a2b --org-path root/eu/acme
+				berth account set acme --org-id "" --org-path ""`,
+			flags: join(
+				givenFlag("org-id", "`id` of the account's organization", func(o *options) **string { return &o.set.orgID }),
+				givenFlag("org-path", "`path` of the account in it", func(o *options) **string { return &o.set.orgPath })),
+			run: setAccount,
+		},
+		{
 			name: "account enable", args: "NAME",
 			short:    "Let the users of an account in again",
 			examples: `berth account enable acme`,
@@ -28,6 +39,16 @@ func accountCommands() []command {
 	}
 }
 
+func setAccount(c *call) (result, error) {
+	if err := c.none(); err != nil {
+		return result{}, err
+	}
+	a, err := with(c, func(l *server.Local) (server.Account, error) {
+		return server.Call(c.ctx, l, server.ChangeAccount, server.SetAccount{Named: server.Named{Name: c.args[0]}, OrgID: c.set.orgID, OrgPath: c.set.orgPath})
+	})
+	return result{value: a, text: "Account " + a.Name + " changed."}, err
+}
+
 func createAccount(c *call) (result, error) {
 	a, err := making(c, func(l *server.Local) (server.Account, error) {
 		return server.Call(c.ctx, l, server.CreateAccount, server.Named{Name: c.args[0]})
@@ -37,8 +58,8 @@ func createAccount(c *call) (result, error) {
 
 func listAccounts(c *call) (result, error) {
 	accounts, err := with(c, func(l *server.Local) ([]server.Account, error) { return all(c, l, server.ListAccounts, "") })
-	return result{value: accounts, table: rows([]string{"NAME", "ENABLED", "CREATED", "ID"}, accounts, func(a server.Account) []string {
-		return []string{a.Name, yes(a.Enabled), when(a.Created), a.ID}
+	return result{value: accounts, table: rows([]string{"NAME", "ENABLED", "CREATED", "ID", "ORG ID", "ORG PATH"}, accounts, func(a server.Account) []string {
+		return []string{a.Name, yes(a.Enabled), when(a.Created), a.ID, a.OrgID, a.OrgPath}
 	})}, err
 }
 

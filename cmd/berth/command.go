@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), otherCommands(),
 	)
 }
 
@@ -37,6 +37,19 @@ type options struct {
 	remove        bool
 	deep          bool
 	passwordStdin bool
+	drop          bool
+	set           settable
+}
+
+// settable are the texts that the commands called set change; nil: left out.
+type settable struct{ name, description, accessMode, orgID, orgPath *string }
+
+// none is what a set command says that was given nothing to set.
+func (c *call) none() error {
+	if c.set != (settable{}) {
+		return nil
+	}
+	return &usageError{"nothing to change was given", "berth " + c.cmd.name}
 }
 
 // A call is one command line on its way.

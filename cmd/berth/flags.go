@@ -14,6 +14,16 @@ func textFlag(name, usage string, to func(*options) *string) flags {
 	return func(fs *flag.FlagSet, o *options) { fs.StringVar(to(o), name, "", usage) }
 }
 
+// givenFlag tells the empty text from a flag that was left out.
+func givenFlag(name, usage string, to func(*options) **string) flags {
+	return func(fs *flag.FlagSet, o *options) {
+		fs.Func(name, usage, func(text string) error {
+			*to(o) = &text
+			return nil
+		})
+	}
+}
+
 func accountFlag() flags {
 	return textFlag("account", "`name` of the account (default: the first)", func(o *options) *string { return &o.account })
 }

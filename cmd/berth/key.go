@@ -27,6 +27,12 @@ func keyCommands() []command {
 			short: "Keep a key out", examples: `berth key disable AK3X5Q`,
 			run: func(c *call) (result, error) { return enableKey(c, false) },
 		},
+		{
+			name: "key set", args: "ACCESS",
+			short: "Change the description of a key", examples: `berth key set AK3X5Q --description "the old build server"`,
+			flags: givenFlag("description", "`text` to remember what the key is for", func(o *options) **string { return &o.set.description }),
+			run:   setKey,
+		},
 		{name: "key delete", args: "ACCESS", short: "Delete a key for good", examples: `berth key delete AK3X5Q`, run: deleteKey},
 	}
 }
@@ -81,6 +87,16 @@ func enableKey(c *call, on bool) (result, error) {
 		return server.Call(c.ctx, l, server.EnableKey, server.Switch{Named: c.named(), On: on})
 	})
 	return done(c.args[0], "Key %s %s.", c.args[0], abled(on)), err
+}
+
+func setKey(c *call) (result, error) {
+	if err := c.none(); err != nil {
+		return result{}, err
+	}
+	k, err := with(c, func(l *server.Local) (server.AccessKey, error) {
+		return server.Call(c.ctx, l, server.ChangeKey, server.SetKey{Named: c.named(), Description: c.set.description})
+	})
+	return result{value: k, text: "Key " + k.Access + " changed."}, err
 }
 
 func deleteKey(c *call) (result, error) {

@@ -15,12 +15,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// request sends what a script asks for, as LOGIN where that is set.
+// request sends what a script asks for, as LOGIN and with TOKEN where they are set.
 func request(ts *testscript.TestScript, method, url, contentType string, body io.Reader) (*http.Response, []byte) {
 	req, err := http.NewRequest(method, url, body)
 	ts.Check(err)
 	if user, password, ok := strings.Cut(ts.Getenv("LOGIN"), ":"); ok {
 		req.SetBasicAuth(user, password)
+	}
+	if token := ts.Getenv("TOKEN"); token != "" {
+		req.Header.Set("X-Auth-Token", token)
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -44,6 +47,9 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 		body = strings.NewReader(args[2])
 	}
 	res, text := request(ts, args[0], args[1], "", body)
+	if token := res.Header.Get("X-Subject-Token"); token != "" {
+		ts.Setenv("SUBJECT", token)
+	}
 	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", res.StatusCode, text)
 }
 

@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 //	stop NAME                 SIGTERM; it must end by itself and without error
 //	kill NAME                 SIGKILL
 //	code N COMMAND            the command must exit with the code N
-//	http METHOD URL [BODY]    a request; LOGIN is user:password; stdout is the status and the body
+//	http METHOD URL [BODY]    a request; LOGIN is user:password, TOKEN one of the management API;
+//	                          stdout is the status and the body; a token in the answer goes to SUBJECT
 //	push NAME:TAG / pull      an image made of its own name, at URL, as LOGIN
 //	drain NAME PATH           SIGTERM while a body comes in for PATH: it must be finished
 //	member FILE KEY VARIABLE  a member of a JSON object into a variable

@@ -18,10 +18,22 @@ func userCommands() []command {
 		{
 			name: "user passwd", args: "NAME",
 			short:    "Set a user's password; the old one is of no use from then on",
-			long:     "Logins by the old password and refresh tokens end at once. Registry tokens that were issued before work until they expire (tokens.life); `berth user disable` keeps a user out at once, tokens included.",
+			long:     "Logins by the old password, refresh tokens and tokens of the management API end at once. Registry tokens that were issued before work until they expire (tokens.life); `berth user disable` keeps a user out at once, tokens included.",
 			examples: `berth user passwd admin`,
 			flags:    join(accountFlag(), stdinFlag()),
 			run:      setPassword,
+		},
+		{
+			name: "user set", args: "NAME",
+			short: "Change a user's name, description or access mode",
+			long:  "Another name ends logins and tokens by the old one. Rights and keys stay. The access mode (default, programmatic, console) is kept and shown, and limits nothing.",
+			examples: `berth user set alice --description "on call"
+				berth user set alice --name alicia`,
+			flags: join(accountFlag(),
+				givenFlag("name", "`name` that the user gets", func(o *options) **string { return &o.set.name }),
+				givenFlag("description", "`text` to remember who this is", func(o *options) **string { return &o.set.description }),
+				givenFlag("access-mode", "`mode`: default, programmatic or console", func(o *options) **string { return &o.set.accessMode })),
+			run: setUser,
 		},
 		{
 			name: "user enable", args: "NAME",
@@ -73,9 +85,21 @@ func createUser(c *call) (result, error) {
 
 func listUsers(c *call) (result, error) {
 	users, err := with(c, func(l *server.Local) ([]server.User, error) { return all(c, l, server.ListUsers, c.account) })
-	return result{value: users, table: rows([]string{"NAME", "ADMIN", "ENABLED", "CREATED", "ID"}, users, func(u server.User) []string {
-		return []string{u.Name, yes(u.Admin), yes(u.Enabled), when(u.Created), u.ID}
+	return result{value: users, table: rows([]string{"NAME", "ADMIN", "ENABLED", "CREATED", "ID", "DESCRIPTION"}, users, func(u server.User) []string {
+		return []string{u.Name, yes(u.Admin), yes(u.Enabled), when(u.Created), u.ID, u.Description}
 	})}, err
+}
+
+func setUser(c *call) (result, error) {
+	if err := c.none(); err != nil {
+		return result{}, err
+	}
+	u, err := with(c, func(l *server.Local) (server.User, error) {
+		return server.Call(c.ctx, l, server.ChangeUser, server.SetUser{
+			Named: c.named(), NewName: c.set.name, Description: c.set.description, AccessMode: c.set.accessMode,
+		})
+	})
+	return result{value: u, text: "User " + u.Name + " changed."}, err
 }
 
 func setPassword(c *call) (result, error) {

@@ -137,6 +137,9 @@ const (
 	ociLayer        = "application/vnd.oci.image.layer.v1.tar"
 )
 
+// IsImageConfig tells whether a config is one that docker load takes.
+func IsImageConfig(mediaType string) bool { return mediaType == dockerConfig || mediaType == ociConfig }
+
 // A Stored blob is what became of one of a plan.
 type Stored struct {
 	Digest      oci.Digest

@@ -10,11 +10,11 @@ import (
 // Append receives src, to its EOF, behind the bytes of u.
 //
 // While everything fits InlineMax it stays in u.Inline and nothing is stored.
-// The first byte past that calls begin with u.Key chosen and all else as it
-// was: the caller commits a row that names the key, and only then the key comes
-// into being. checkpoint is called about every CheckpointEvery bytes with a
-// state that can be continued after a crash of the process. Both run on the
-// caller's goroutine, and their errors end the upload.
+// The first byte past that calls begin for a new key (NewKey), one that a
+// committed row names already: only then the key comes into being. checkpoint
+// is called about every CheckpointEvery bytes with a state that can be
+// continued after a crash of the process. Both run on the caller's goroutine,
+// and their errors end the upload.
 //
 // announced is the exact length of the body in bytes, -1 if unknown.
 //
@@ -23,7 +23,7 @@ import (
 // shorter or longer than announced, or cut off), Timeout, Full, Unavailable
 // (also when ctx ends), UploadUnknown (storage has lost bytes of u), faults of
 // src.
-func (s *Store) Append(ctx context.Context, u Upload, src io.Reader, announced int64, begin, checkpoint func(Upload) error) (Upload, error) {
+func (s *Store) Append(ctx context.Context, u Upload, src io.Reader, announced int64, begin func() (string, error), checkpoint func(Upload) error) (Upload, error) {
 	u, err := s.settle(ctx, u)
 	if err != nil {
 		return u, err
@@ -52,7 +52,7 @@ func (s *Store) Append(ctx context.Context, u Upload, src io.Reader, announced i
 
 // spill moves an upload that has outgrown its row into storage. head is all of
 // it so far.
-func (s *Store) spill(ctx context.Context, u Upload, head []byte, b *body, begin, checkpoint func(Upload) error) (Upload, error) {
+func (s *Store) spill(ctx context.Context, u Upload, head []byte, b *body, begin func() (string, error), checkpoint func(Upload) error) (Upload, error) {
 	h, err := newHash(algorithm(u))
 	if err != nil {
 		return u, err
@@ -61,8 +61,7 @@ func (s *Store) spill(ctx context.Context, u Upload, head []byte, b *body, begin
 		return u, err
 	}
 	named := u
-	named.Key = NewKey()
-	if err := begin(named); err != nil {
+	if named.Key, err = begin(); err != nil {
 		return u, err
 	}
 	st, err := s.driver.Begin(ctx, named.Key)

@@ -19,12 +19,14 @@ import (
 
 func never(blob.Upload) error { return errors.New("must not be called") }
 
+func noKey() (string, error) { return "", errors.New("must not be called") }
+
 func TestSmallUploadsTouchNoStorage(t *testing.T) {
 	b := newBench(t, blob.Options{Buffers: 1})
 	for _, n := range []int{0, 1, 1000, blob.InlineMax} {
 		p := random(n, n)
 		for _, announced := range []int64{-1, int64(n)} {
-			u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), announced, never, never)
+			u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), announced, noKey, never)
 			if err != nil || u.Key != "" || !bytes.Equal(u.Inline, p) {
 				t.Fatalf("%d bytes: key %q, %d inline, %v", n, u.Key, len(u.Inline), err)
 			}
@@ -52,20 +54,17 @@ func TestBeginComesWithTheFirstByteTooMany(t *testing.T) {
 		for _, n := range []int{blob.InlineMax + 1, blob.InlineMax + 2, blob.BufferSize, blob.BufferSize + 1} {
 			p := random(n, n)
 			u := b.put(blob.Upload{}, p[:first])
-			var named []blob.Upload
-			u, err := b.Append(b.ctx, u, bytes.NewReader(p[first:]), int64(n-first), func(u blob.Upload) error {
-				if _, err := b.Stat(b.ctx, u.Key); !errors.Is(err, blob.ErrAbsent) {
-					t.Errorf("the key was there before its row: %v", err)
+			before := b.d.calls.Load()
+			var named []string
+			u, err := b.Append(b.ctx, u, bytes.NewReader(p[first:]), int64(n-first), func() (string, error) {
+				if calls := b.d.calls.Load(); calls != before {
+					t.Errorf("the driver was called %d times before there was a key", calls-before)
 				}
-				named = append(named, u)
-				return nil
+				named = append(named, blob.NewKey())
+				return named[0], nil
 			}, never)
-			if err != nil || len(named) != 1 {
-				t.Fatalf("begin called %d times, %v", len(named), err)
-			}
-			row := named[0]
-			if row.Key != u.Key || len(row.Driver) != 0 || row.Size != int64(first) || !bytes.Equal(row.Inline, p[:first]) {
-				t.Errorf("the row says %+v", row)
+			if err != nil || len(named) != 1 || named[0] != u.Key {
+				t.Fatalf("begin gave %q, the upload has %q, %v", named, u.Key, err)
 			}
 			if u.Inline != nil || len(u.Driver) == 0 {
 				t.Errorf("the upload is %+v", u)
@@ -96,21 +95,20 @@ func TestWhenBeginFails(t *testing.T) {
 	b := newBench(t, blob.Options{})
 	p := random(1, 50_000)
 	u := b.put(blob.Upload{}, p[:1000])
-	lost := errors.New("the row was not written")
-	u2, err := b.Append(b.ctx, u, bytes.NewReader(p[1000:]), -1, func(blob.Upload) error { return lost }, never)
+	lost := errors.New("no key was reserved")
+	u2, err := b.Append(b.ctx, u, bytes.NewReader(p[1000:]), -1, func() (string, error) { return "", lost }, never)
 	if !errors.Is(err, lost) || u2.Key != "" || !bytes.Equal(u2.Inline, p[:1000]) {
 		t.Fatalf("%+v, %v", u2, err)
 	}
 	b.wantStored(0)
 
-	// The row was written, but storage refuses: the upload stays where it was,
-	// and can go on from the row.
+	// There is a key, but storage refuses: the upload stays where it was, and
+	// can go on from the row.
 	b.d.begin = func() error { return fault.New(fault.Full, "full") }
-	var row blob.Upload
-	u3, err := b.Append(b.ctx, u2, bytes.NewReader(p[1000:]), -1, func(u blob.Upload) error { row = u; return nil }, never)
+	row, err := b.Append(b.ctx, u2, bytes.NewReader(p[1000:]), -1, fresh, never)
 	wantFault(t, err, fault.Full)
-	if u3.Key != row.Key || u3.Size != 1000 || !bytes.Equal(u3.Inline, p[:1000]) {
-		t.Errorf("%+v, the row says %+v", u3, row)
+	if row.Key == "" || row.Size != 1000 || !bytes.Equal(row.Inline, p[:1000]) {
+		t.Errorf("%+v", row)
 	}
 	b.d.begin = nil
 	b.finish(row, p[:1000])
@@ -146,7 +144,7 @@ func TestTheBodyIsHeldToItsLength(t *testing.T) {
 		for _, diff := range []int{-1, +1, +100_000} {
 			t.Run(fmt.Sprint(n, diff), func(t *testing.T) {
 				p := random(n, n+max(diff, 0))
-				u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p[:n+diff]), int64(n), nop, nop)
+				u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p[:n+diff]), int64(n), fresh, nop)
 				wantFault(t, err, fault.SizeInvalid)
 				// What is in place is a prefix, and the upload can go on.
 				if u.Size > int64(n) {
@@ -176,7 +174,7 @@ func TestBodiesThatBreak(t *testing.T) {
 		for _, n := range []int{0, 1000, 30_000, 1 << 20, 6<<20 + 5} {
 			t.Run(fmt.Sprint(c.name, n), func(t *testing.T) {
 				p := random(n, n+10_000)
-				u, err := b.Append(b.ctx, blob.Upload{}, io.MultiReader(bytes.NewReader(p[:n]), c.tail), -1, nop, nop)
+				u, err := b.Append(b.ctx, blob.Upload{}, io.MultiReader(bytes.NewReader(p[:n]), c.tail), -1, fresh, nop)
 				wantFault(t, err, c.want)
 				if c.is != nil && !errors.Is(err, c.is) {
 					t.Errorf("%v hides %v", err, c.is)
@@ -204,12 +202,12 @@ func TestTheRequestEnds(t *testing.T) {
 		cancel(why)
 		return 0, errors.New("read on a closed body")
 	}))
-	u, err := b.Append(ctx, blob.Upload{}, src, -1, nop, nop)
+	u, err := b.Append(ctx, blob.Upload{}, src, -1, fresh, nop)
 	wantFault(t, err, fault.Unavailable)
 	if !errors.Is(err, why) || u.Size != 3<<20 {
 		t.Errorf("%d bytes in place, %v", u.Size, err)
 	}
-	u2, err := b.Append(ctx, u, bytes.NewReader(p[3<<20:]), -1, nop, nop)
+	u2, err := b.Append(ctx, u, bytes.NewReader(p[3<<20:]), -1, fresh, nop)
 	if !errors.Is(err, why) || u2.Size != u.Size {
 		t.Errorf("%d bytes in place, %v", u2.Size, err)
 	}
@@ -232,7 +230,7 @@ func TestABodyThatPanics(t *testing.T) {
 				}
 			}()
 			src := io.MultiReader(bytes.NewReader(random(1, 2<<20)), readFunc(func([]byte) (int, error) { panic("abort") }))
-			_, _ = b.Append(b.ctx, blob.Upload{}, src, -1, nop, nop)
+			_, _ = b.Append(b.ctx, blob.Upload{}, src, -1, fresh, nop)
 		}()
 	}
 	p := random(2, 3<<20)
@@ -258,12 +256,12 @@ func TestTheDriverFails(t *testing.T) {
 			p := random(4, 20<<20)
 			u := b.put(blob.Upload{}, p[:2<<20])
 			breaks(b.d)
-			u2, err := b.Append(b.ctx, u, bytes.NewReader(p[2<<20:]), -1, nop, nop)
+			u2, err := b.Append(b.ctx, u, bytes.NewReader(p[2<<20:]), -1, fresh, nop)
 			wantFault(t, err, fault.Full)
 			if u2.Size != u.Size {
 				t.Errorf("%d bytes in place, %d were before", u2.Size, u.Size)
 			}
-			first, err := b.Append(b.ctx, blob.Upload{Inline: p[:100], Size: 100}, bytes.NewReader(p), -1, nop, nop)
+			first, err := b.Append(b.ctx, blob.Upload{Inline: p[:100], Size: 100}, bytes.NewReader(p), -1, fresh, nop)
 			wantFault(t, err, fault.Full)
 			if first.Size != 100 || !bytes.Equal(first.Inline, p[:100]) {
 				t.Errorf("an upload that had 100 bytes is now %+v", first)
@@ -281,16 +279,16 @@ func TestADriverThatIsWrong(t *testing.T) {
 	b := newBench(t, blob.Options{})
 	p := random(5, 3<<20)
 	b.d.append = func(r io.Reader) io.Reader { return io.LimitReader(r, 1000) }
-	u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, nop, nop)
+	u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, fresh, nop)
 	if err == nil || u.Size != 0 {
 		t.Errorf("a driver that stops reading: %d bytes in place, %v", u.Size, err)
 	}
 	s := blob.New(wrongState{b.d, nil}, blob.Options{})
-	if _, err := s.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, nop, nop); err == nil {
+	if _, err := s.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, fresh, nop); err == nil {
 		t.Error("took an empty state")
 	}
 	s = blob.New(wrongState{b.d, make([]byte, blob.MaxState+1)}, blob.Options{})
-	if _, err := s.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, nop, nop); err == nil {
+	if _, err := s.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, fresh, nop); err == nil {
 		t.Error("took a state too large for its row")
 	}
 }
@@ -312,7 +310,7 @@ func TestPartsAreKept(t *testing.T) {
 	u := blob.Upload{}
 	var err error
 	for _, half := range [][]byte{p[:2<<20], p[2<<20:]} {
-		if u, err = s.Append(b.ctx, u, bytes.NewReader(half), -1, nop, nop); err != nil {
+		if u, err = s.Append(b.ctx, u, bytes.NewReader(half), -1, fresh, nop); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -351,7 +349,7 @@ func TestUploadsShareFewBuffers(t *testing.T) {
 	for w := range 16 {
 		wg.Go(func() {
 			p := random(w, 3<<20+w)
-			u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, nop, nop)
+			u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, fresh, nop)
 			if err == nil {
 				_, err = b.Finish(b.ctx, u, oci.SHA256.FromBytes(p))
 			}
@@ -374,7 +372,7 @@ func TestWaitingForABufferEnds(t *testing.T) {
 	r, w := io.Pipe()
 	done := make(chan error)
 	go func() {
-		_, err := b.Append(b.ctx, blob.Upload{}, r, -1, nop, nop)
+		_, err := b.Append(b.ctx, blob.Upload{}, r, -1, fresh, nop)
 		done <- err
 	}()
 	if _, err := w.Write(make([]byte, blob.InlineMax+1)); err != nil {
@@ -384,9 +382,9 @@ func TestWaitingForABufferEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
-	u, err := b.Append(ctx, blob.Upload{}, bytes.NewReader(make([]byte, 100_000)), -1, func(blob.Upload) error {
+	u, err := b.Append(ctx, blob.Upload{}, bytes.NewReader(make([]byte, 100_000)), -1, func() (string, error) {
 		cancel()
-		return nil
+		return fresh()
 	}, nop)
 	wantFault(t, err, fault.Unavailable)
 	if !errors.Is(err, context.Canceled) || u.Size != 0 {

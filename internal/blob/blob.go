@@ -90,9 +90,9 @@ type Driver interface {
 // Upload is how far an upload is. It is a value: the caller keeps it in a row
 // between calls and hands it back.
 //
-// There are three stages. While Key is empty all bytes are in Inline. Between
-// the begin callback and the first checkpoint Key is set, Driver is empty, and
-// the bytes of earlier calls are still in Inline. From then on all bytes are in
+// There are three stages. While Key is empty all bytes are in Inline. Where
+// storage failed before it had the first of them Key is set, Driver is empty,
+// and the bytes of earlier calls are still in Inline. From then on all bytes are in
 // storage and Inline is empty.
 type Upload struct {
 	Key       string        // where the bytes are stored; never used for another upload

@@ -45,7 +45,7 @@ func TestAlgorithms(t *testing.T) {
 			}
 		}
 	}
-	if _, err := b.Append(b.ctx, blob.Upload{Algorithm: "md5"}, bytes.NewReader(p), -1, nop, nop); err == nil {
+	if _, err := b.Append(b.ctx, blob.Upload{Algorithm: "md5"}, bytes.NewReader(p), -1, fresh, nop); err == nil {
 		t.Error("hashed by md5")
 	}
 	for _, u := range []blob.Upload{b.put(blob.Upload{}, p[:10]), b.put(blob.Upload{}, p)} {
@@ -87,12 +87,12 @@ func TestFinishOfBytesThatWereLost(t *testing.T) {
 	}
 	_, err := b.Finish(b.ctx, u, oci.SHA256.FromBytes(p))
 	wantFault(t, err, fault.UploadUnknown)
-	_, err = b.Append(b.ctx, u, bytes.NewReader(p), -1, nop, nop)
+	_, err = b.Append(b.ctx, u, bytes.NewReader(p), -1, fresh, nop)
 	wantFault(t, err, fault.UploadUnknown)
 	if err := b.Delete(b.ctx, u.Key); err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Append(b.ctx, u, bytes.NewReader(p), -1, nop, nop)
+	_, err = b.Append(b.ctx, u, bytes.NewReader(p), -1, fresh, nop)
 	wantFault(t, err, fault.UploadUnknown)
 }
 
@@ -188,7 +188,7 @@ func TestCheckpoints(t *testing.T) {
 		rows = append(rows, u)
 		return nil
 	}
-	u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), int64(len(p)), nop, checkpoint)
+	u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), int64(len(p)), fresh, checkpoint)
 	if err != nil || u.Size != int64(len(p)) {
 		t.Fatalf("%d bytes in place, %v", u.Size, err)
 	}
@@ -212,7 +212,7 @@ func TestACheckpointThatFails(t *testing.T) {
 	p := random(12, 32<<20)
 	taken := errors.New("another request took over")
 	n := 0
-	u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, nop, func(blob.Upload) error { n++; return taken })
+	u, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(p), -1, fresh, func(blob.Upload) error { n++; return taken })
 	if !errors.Is(err, taken) || n != 1 {
 		t.Errorf("%d checkpoints, %v", n, err)
 	}
@@ -227,7 +227,7 @@ func TestTheRealCheckpoint(t *testing.T) {
 	b := newBench(t, blob.Options{})
 	var rows []blob.Upload
 	n := blob.CheckpointEvery + 9<<20
-	u, err := b.Append(b.ctx, blob.Upload{}, io.LimitReader(newPattern(), int64(n)), int64(n), nop, func(u blob.Upload) error {
+	u, err := b.Append(b.ctx, blob.Upload{}, io.LimitReader(newPattern(), int64(n)), int64(n), fresh, func(u blob.Upload) error {
 		rows = append(rows, u)
 		return nil
 	})

@@ -97,7 +97,7 @@ func (b *bench) restart(o blob.Options) {
 // put appends p and fails the test on any error.
 func (b *bench) put(u blob.Upload, p []byte) blob.Upload {
 	b.t.Helper()
-	u, err := b.Append(b.ctx, u, bytes.NewReader(p), int64(len(p)), nop, nop)
+	u, err := b.Append(b.ctx, u, bytes.NewReader(p), int64(len(p)), fresh, nop)
 	if err != nil {
 		b.t.Fatalf("append: %v", err)
 	}
@@ -258,12 +258,12 @@ func TestReserve(t *testing.T) {
 	}
 	// A body that says how long it is is refused before it is received.
 	free = 21 << 20
-	_, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(make([]byte, 2<<20)), 2<<20, nop, nop)
+	_, err := b.Append(b.ctx, blob.Upload{}, bytes.NewReader(make([]byte, 2<<20)), 2<<20, fresh, nop)
 	wantFault(t, err, fault.Full)
 	b.wantStored(0)
 	u := b.put(blob.Upload{}, make([]byte, 1<<20))
 	free = 0
-	u2, err := b.Append(b.ctx, u, bytes.NewReader(make([]byte, 1000)), 1000, nop, nop)
+	u2, err := b.Append(b.ctx, u, bytes.NewReader(make([]byte, 1000)), 1000, fresh, nop)
 	wantFault(t, err, fault.Full)
 	if u2.Size != u.Size {
 		t.Errorf("size %d after a refusal", u2.Size)

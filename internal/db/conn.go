@@ -25,6 +25,7 @@ type conn struct {
 	statements *atomic.Int64
 	args       []driver.NamedValue // reused by every statement
 	row        row
+	appends    map[appendKey]string
 	delivered  bool // some statement had a row
 }
 

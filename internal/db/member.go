@@ -75,11 +75,11 @@ func (w *writer) update(ctx context.Context, fn func(*Tx) error) error {
 	return nil
 }
 
-// run runs the closure on the connection and returns the connection, also
+// run runs the closure on the connection and passes the connection on, also
 // when the closure panics.
 func (m *member) run(w *writer) {
 	m.err, m.broken, m.gone = nil, false, true
-	defer func() { w.back <- struct{}{} }()
+	defer w.pass(m)
 	if w.s.o.Twice {
 		m.savepoint(w, false)
 	}

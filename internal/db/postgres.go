@@ -113,7 +113,7 @@ func (p *postgresDB) view(ctx context.Context, fn func(*Tx) error) (err error) {
 	var own error
 	_, err = p.transaction(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", func(tx *Tx) (bool, error) {
 		own = fn(tx)
-		return false, tx.end()
+		return false, tx.endView()
 	})
 	if err != nil {
 		return postgresFault(err)
@@ -171,6 +171,9 @@ func (p *postgresDB) attempt(ctx context.Context, fn func(*Tx) error) (tx *Tx, o
 			}
 		}
 		own = fn(tx)
+		if own == nil && tx.err == nil {
+			tx.err = tx.conn.appendAll(tx.ctx, tx.rows)
+		}
 		bad := tx.end() // counts even if the closure kept it to itself
 		return own == nil && bad == nil, bad
 	})

@@ -171,7 +171,7 @@ func (s *sqliteDB) view(ctx context.Context, fn func(*Tx) error) error {
 	}
 	tx := s.d.newTx(ctx, c, s.clock.now())
 	err = fn(tx)
-	if bad := tx.end(); bad != nil {
+	if bad := tx.endView(); bad != nil {
 		err = sqliteFault(bad)
 	}
 	return err

@@ -24,6 +24,7 @@ type Tx struct {
 	group  []any // keys of earlier transactions that commit with this one
 	exact  bool  // caches are
 	after  []func()
+	rows   []appended
 }
 
 var errEnded = errors.New("db: transaction used after its end")
@@ -113,6 +114,10 @@ func (tx *Tx) ForShare() string { return tx.onPostgres(" FOR SHARE") }
 // row from being deleted, or locked FOR UPDATE, and lets others change it.
 func (tx *Tx) ForKeyShare() string { return tx.onPostgres(" FOR KEY SHARE") }
 
+// ForNoKeyUpdate is " FOR NO KEY UPDATE" on PostgreSQL and "" on SQLite: the lock
+// of an UPDATE, beside which others may hold a row ForKeyShare.
+func (tx *Tx) ForNoKeyUpdate() string { return tx.onPostgres(" FOR NO KEY UPDATE") }
+
 // SkipLocked is " SKIP LOCKED" on PostgreSQL and "" on SQLite; it goes behind
 // ForUpdate or ForShare.
 func (tx *Tx) SkipLocked() string { return tx.onPostgres(" SKIP LOCKED") }
@@ -145,4 +150,12 @@ func (tx *Tx) end() error {
 	err := tx.err
 	tx.err = errEnded
 	return err
+}
+
+// endView is end for a transaction that must not write.
+func (tx *Tx) endView() error {
+	if tx.err == nil && len(tx.rows) > 0 {
+		tx.err = errAppendView
+	}
+	return tx.end()
 }

@@ -17,14 +17,16 @@ const (
 // closures in groups: a COMMIT costs an fsync, and those who wait share it.
 //
 // The closures of a group run in the order of the queue, each in a savepoint
-// and in the goroutine of its caller, who is lent the connection (member.go).
+// and in the goroutine of its caller, who is lent the connection and passes it
+// on (member.go).
 // Nothing is held back to make a group larger: it is what came in while the
 // last one was being synced.
 //
 // Nobody is answered before the COMMIT, not even a closure that failed by
 // itself or wrote nothing: it may have read what another one of the group
-// wrote. If a statement fails in a way that ends the whole transaction, the
-// connection is given up and each member is run once more, alone.
+// wrote. If a statement fails in a way that ends the whole transaction, or if
+// what the members appended (Tx.Append) cannot be written, the connection is
+// given up and each member is run once more, alone.
 type writer struct {
 	s       *sqliteDB
 	conn    *conn // nil: to be opened before the next group
@@ -33,7 +35,10 @@ type writer struct {
 	stop    chan struct{}
 	stopped chan struct{}
 	group   []*member
+	begun   time.Time     // of the group
+	single  bool          // the group takes nobody else
 	keys    []any         // what the group has invalidated so far
+	rows    []appended    // what it is going to append
 	limit   time.Duration // how long a group takes members
 	version int64         // data_version when last looked at
 }
@@ -89,37 +94,43 @@ func (w *writer) close() error {
 
 // serve runs and commits one group that begins with m.
 func (w *writer) serve(m *member) {
-	w.group, w.keys = w.group[:0], nil
-	defer func() { clear(w.group) }() // or they would live until the next large group
-	begun := time.Now()
-	for ; m != nil; m = w.next(begun) {
-		if !m.start() {
-			continue
-		}
-		if len(w.group) == 0 {
-			if err := w.begin(); err != nil {
-				w.answer(m, err)
-				return
-			}
-		}
-		w.group = append(w.group, m)
-		if w.lend(m); m.broken {
-			w.abandon(m.err)
-			for _, m := range w.group {
-				w.alone(m)
-			}
-			return
-		}
-		w.note(m)
+	w.group, w.keys, w.rows = w.group[:0], nil, w.rows[:0]
+	defer func() { clear(w.group); clear(w.rows) }() // or they would live until the next large group
+	w.begun, w.single = time.Now(), false
+	if !m.start() {
+		return
 	}
-	if len(w.group) > 0 {
-		w.commit(w.group)
+	if err := w.begin(); err != nil {
+		w.answer(m, err)
+		return
+	}
+	w.group = append(w.group, m)
+	w.lend(m)
+	if last := w.group[len(w.group)-1]; last.broken {
+		w.scatter(last.err)
+		return
+	}
+	if err := w.append(); err != nil {
+		w.scatter(err)
+		return
+	}
+	w.commit(w.group)
+}
+
+// scatter gives up the group's transaction and runs each member alone.
+func (w *writer) scatter(cause error) {
+	w.abandon(cause)
+	for _, m := range w.group {
+		w.alone(m)
 	}
 }
 
+// append writes what the members have queued.
+func (w *writer) append() error { return w.conn.appendAll(context.Background(), w.rows) }
+
 // next returns who else is waiting, if the group has room.
-func (w *writer) next(begun time.Time) *member {
-	if len(w.group) == groupSize || time.Since(begun) > w.limit {
+func (w *writer) next() *member {
+	if w.single || len(w.group) == groupSize || time.Since(w.begun) > w.limit {
 		return nil
 	}
 	select {
@@ -148,21 +159,27 @@ func (w *writer) alone(m *member) {
 		w.answer(m, err)
 		return
 	}
-	w.keys = nil
+	clear(w.rows)
+	w.keys, w.rows, w.single = nil, w.rows[:0], true
 	if w.lend(m); m.broken {
 		w.abandon(m.err)
 		w.answer(m, sqliteFault(m.err))
 		return
 	}
-	w.note(m)
+	if err := w.append(); err != nil {
+		w.abandon(err)
+		w.answer(m, sqliteFault(err))
+		return
+	}
 	w.commit([]*member{m})
 }
 
 // note keeps what a member has invalidated, for those behind it in the group
-// and for the caches after COMMIT.
+// and for the caches after COMMIT, and what it appends.
 func (w *writer) note(m *member) {
 	if m.err == nil && !m.gone {
 		w.keys = append(w.keys, m.tx.keys...)
+		w.rows = append(w.rows, m.tx.rows...)
 	}
 }
 
@@ -195,11 +212,32 @@ func (w *writer) reopen() error {
 	return nil
 }
 
-// lend lets the member run its closure on the connection.
+// lend lets the member, and those behind it, run on the connection.
 func (w *writer) lend(m *member) {
+	w.hand(m)
+	<-w.back
+}
+
+func (w *writer) hand(m *member) {
 	m.conn = w.conn
 	m.turn <- true
-	<-w.back
+}
+
+// pass hands the connection on, from a member that has run to the next one:
+// the way over the writer's goroutine would be twice as long. The last one, and
+// one that broke the transaction, returns it.
+func (w *writer) pass(m *member) {
+	if !m.broken {
+		w.note(m)
+		for n := w.next(); n != nil; n = w.next() {
+			if n.start() {
+				w.group = append(w.group, n)
+				w.hand(n)
+				return
+			}
+		}
+	}
+	w.back <- struct{}{}
 }
 
 // commit ends the transaction of the members and answers them.

@@ -14,6 +14,10 @@ type Account struct {
 	ID, Name string
 	Enabled  bool
 	Created  time.Time
+	// OrgID and OrgPath say where the account stands in a directory of
+	// organizations that is kept elsewhere, for rules that ask for it. They are
+	// the operator's word; empty: nowhere.
+	OrgID, OrgPath string
 }
 
 // Page is one page of a list; More says that another follows it.
@@ -39,16 +43,17 @@ func page[R, T any](rows []R, n int, item func(R) T) Page[T] {
 func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
 type accountRow struct {
-	ID, Name string
-	Enabled  bool
-	Created  int64
+	ID, Name       string
+	Enabled        bool
+	Created        int64
+	OrgID, OrgPath string
 }
 
 func (r accountRow) account() Account {
-	return Account{ID: r.ID, Name: r.Name, Enabled: r.Enabled, Created: fromMicros(r.Created)}
+	return Account{ID: r.ID, Name: r.Name, Enabled: r.Enabled, Created: fromMicros(r.Created), OrgID: r.OrgID, OrgPath: r.OrgPath}
 }
 
-const selectAccount = `SELECT id, name, enabled, created FROM account `
+const selectAccount = `SELECT id, name, enabled, created, org_id, org_path FROM account `
 
 // FindAccount looks an account up by its name; the empty name means the first
 // account. It asks nobody's right. Errors: fault.AccountUnknown.
@@ -120,7 +125,7 @@ func (a *Authority) insertAccount(tx *db.Tx, who Caller, id, name, project strin
 		return Account{}, err
 	}
 	row, err := db.One[accountRow](tx.Context(), tx, `INSERT INTO account (id, seq, name, enabled, created) VALUES ($1, $2, $3, true, $4)
-		ON CONFLICT (name) DO NOTHING RETURNING id, name, enabled, created`, id, seq, name, tx.Micros())
+		ON CONFLICT (name) DO NOTHING RETURNING id, name, enabled, created, org_id, org_path`, id, seq, name, tx.Micros())
 	if errors.Is(err, db.ErrNone) {
 		return Account{}, fault.New(fault.Exists, "An account with the name %s exists already.", name)
 	}
@@ -163,6 +168,37 @@ func (a *Authority) SetAccountEnabled(ctx context.Context, who Caller, account s
 		return none, a.changed(tx, who, acc.ID, UpdateAccount, acc.Name+state(on))
 	})
 	return err
+}
+
+// AccountChange is what is changed of an account; nil stays as it is.
+type AccountChange struct{ OrgID, OrgPath *string }
+
+// ChangeAccount changes an account. Errors: Denied, AccountUnknown, Invalid.
+func (a *Authority) ChangeAccount(ctx context.Context, who Caller, account string, c AccountChange) (Account, error) {
+	for _, s := range []*string{c.OrgID, c.OrgPath} {
+		if s == nil {
+			continue
+		}
+		if err := checkDescription(*s); err != nil {
+			return Account{}, fault.New(fault.Invalid, "The id and the path of an organization are text of at most %d bytes, without control characters.", maxDescription)
+		}
+	}
+	return db.Update(ctx, a.db, func(tx *db.Tx) (Account, error) {
+		acc, err := a.manage(tx, who, UpdateAccount, account, tx.ForUpdate())
+		if err != nil {
+			return Account{}, err
+		}
+		if c.OrgID != nil {
+			acc.OrgID = *c.OrgID
+		}
+		if c.OrgPath != nil {
+			acc.OrgPath = *c.OrgPath
+		}
+		if _, err := tx.Exec(`UPDATE account SET org_id = $2, org_path = $3 WHERE id = $1`, acc.ID, acc.OrgID, acc.OrgPath); err != nil {
+			return Account{}, err
+		}
+		return acc, a.changed(tx, who, acc.ID, UpdateAccount, acc.Name+" in "+acc.OrgID+" "+acc.OrgPath)
+	})
 }
 
 // state is how the audit tells a switch.

@@ -38,9 +38,8 @@ type entry struct {
 }
 
 func (e entry) write(tx *db.Tx, outcome, request string) error {
-	_, err := tx.Exec(`INSERT INTO audit (account, actor, action, resource, outcome, request, created)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, e.account, e.actor, string(e.action), e.resource, outcome, request, tx.Micros())
-	return err
+	return tx.Append(`INSERT INTO audit (account, actor, action, resource, outcome, request, created)`,
+		e.account, e.actor, string(e.action), e.resource, outcome, request, tx.Micros())
 }
 
 const (

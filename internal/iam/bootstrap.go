@@ -37,7 +37,7 @@ func (a *Authority) Bootstrap(ctx context.Context, password string) (created boo
 		if err != nil {
 			return false, err
 		}
-		_, err = a.insertUser(tx, Operator(), acc, user, FirstName, phc, true)
+		_, err = a.insertUser(tx, Operator(), acc, user, phc, NewUser{Name: FirstName, AccessMode: AnyAccess, Admin: true})
 		return err == nil, err
 	})
 	if !created {

@@ -51,13 +51,18 @@ const selectKey = `SELECT k.access, u.id, u.name, a.id, a.name, k.description, k
 // CreateKey makes an access key for a user; users may make their own. Errors:
 // Denied, AccountUnknown, UserUnknown, Invalid, Quota above two keys.
 func (a *Authority) CreateKey(ctx context.Context, who Caller, account, user, description string) (Key, error) {
+	return a.AddKey(ctx, who, named(account, user), description)
+}
+
+// AddKey is CreateKey for a user by id or name. Errors: as CreateKey.
+func (a *Authority) AddKey(ctx context.Context, who Caller, user UserRef, description string) (Key, error) {
 	if err := checkDescription(description); err != nil {
 		return Key{}, err
 	}
 	access, secret := randomText(upperAlphanumeric, accessSize), randomText(alphanumeric, secretKeySize)
 	sealed := a.Seal(sealedKey(access), []byte(secret))
 	return db.Update(ctx, a.db, func(tx *db.Tx) (Key, error) {
-		u, err := a.manageUser(tx, who, CreateKey, account, user, tx.ForUpdate())
+		u, err := a.manageUser(tx, who, CreateKey, user, tx.ForUpdate())
 		if err != nil {
 			return Key{}, err
 		}
@@ -84,8 +89,13 @@ func (a *Authority) CreateKey(ctx context.Context, who Caller, account, user, de
 // expire. Errors: Denied,
 // AccountUnknown, UserUnknown.
 func (a *Authority) Keys(ctx context.Context, who Caller, account, user string) ([]Key, error) {
+	return a.KeysOf(ctx, who, named(account, user))
+}
+
+// KeysOf is Keys for a user by id or name. Errors: as Keys.
+func (a *Authority) KeysOf(ctx context.Context, who Caller, user UserRef) ([]Key, error) {
 	rows, err := db.View(ctx, a.db, func(tx *db.Tx) ([]keyRow, error) {
-		u, err := a.manageUser(tx, who, ListKeys, account, user, "")
+		u, err := a.manageUser(tx, who, ListKeys, user, "")
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +110,49 @@ func (a *Authority) SetKeyEnabled(ctx context.Context, who Caller, access string
 	return a.changeKey(ctx, who, UpdateKey, access, state(on), func(tx *db.Tx) error {
 		_, err := tx.Exec(`UPDATE access_key SET enabled = $2 WHERE access = $1`, access, on)
 		return err
+	})
+}
+
+// Key shows a key, without its secret. Errors: Denied, KeyUnknown.
+func (a *Authority) Key(ctx context.Context, who Caller, access string) (Key, error) {
+	return db.View(ctx, a.db, func(tx *db.Tx) (Key, error) {
+		k, err := a.manageKey(tx, who, ListKeys, access)
+		return k.key(), err
+	})
+}
+
+// KeyChange is what is changed of a key; nil stays as it is.
+type KeyChange struct {
+	Enabled     *bool
+	Description *string
+}
+
+// ChangeKey changes a key. Errors: Denied, KeyUnknown, Invalid.
+func (a *Authority) ChangeKey(ctx context.Context, who Caller, access string, c KeyChange) (Key, error) {
+	note := ""
+	if c.Enabled != nil {
+		note = state(*c.Enabled)
+	}
+	if c.Description != nil {
+		if err := checkDescription(*c.Description); err != nil {
+			return Key{}, err
+		}
+	}
+	return db.Update(ctx, a.db, func(tx *db.Tx) (Key, error) {
+		k, err := a.manageKey(tx, who, UpdateKey, access)
+		if err != nil {
+			return Key{}, err
+		}
+		if c.Enabled != nil {
+			k.Enabled = *c.Enabled
+		}
+		if c.Description != nil {
+			k.Description = *c.Description
+		}
+		if _, err := tx.Exec(`UPDATE access_key SET enabled = $2, description = $3 WHERE access = $1`, access, k.Enabled, k.Description); err != nil {
+			return Key{}, err
+		}
+		return k.key(), a.changed(tx, who, k.Account, UpdateKey, access+" of "+k.UserName+note)
 	})
 }
 
@@ -129,7 +182,10 @@ func (a *Authority) changeKey(ctx context.Context, who Caller, do Action, access
 // manageKey finds a key and decides whether the caller may do this to it. A
 // key of another account answers as one that does not exist.
 func (a *Authority) manageKey(tx *db.Tx, who Caller, do Action, access string) (keyRow, error) {
-	k, err := db.One[keyRow](tx.Context(), tx, selectKey+`WHERE k.access = $1`, access)
+	k, err := keyRow{}, db.ErrNone
+	if isAccess(access) {
+		k, err = db.One[keyRow](tx.Context(), tx, selectKey+`WHERE k.access = $1`, access)
+	}
 	unknown := errors.Is(err, db.ErrNone)
 	if err != nil && !unknown {
 		return k, err
@@ -142,7 +198,7 @@ func (a *Authority) manageKey(tx *db.Tx, who Caller, do Action, access string) (
 		return k, err
 	}
 	if unknown {
-		return k, fault.New(fault.KeyUnknown, "There is no access key %s.", access)
+		return k, fault.New(fault.KeyUnknown, "There is no access key %s.", clip(access))
 	}
 	return k, nil
 }

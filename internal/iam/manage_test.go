@@ -76,12 +76,76 @@ func TestAccounts(t *testing.T) {
 	w.want(err, fault.Denied)
 }
 
+func TestChangeAccount(t *testing.T) {
+	w := open(t)
+	id, path, bad := "o-1", "root/acme", "a\nb"
+	got, err := w.ChangeAccount(t.Context(), Operator(), "acme", AccountChange{OrgID: &id, OrgPath: &path})
+	w.must(err)
+	if found, err := FindAccount(t.Context(), w.d, "acme"); err != nil || found != got || got.OrgID != id || got.OrgPath != path {
+		t.Errorf("%+v, %+v, %v", got, found, err)
+	}
+	none := ""
+	if got, err := w.ChangeAccount(t.Context(), Operator(), "acme", AccountChange{OrgPath: &none}); err != nil || got.OrgID != id || got.OrgPath != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = w.ChangeAccount(t.Context(), w.boss, "acme", AccountChange{OrgID: &none})
+	w.want(err, fault.Denied)
+	_, err = w.ChangeAccount(t.Context(), Operator(), "nowhere", AccountChange{OrgID: &none})
+	w.want(err, fault.AccountUnknown)
+	_, err = w.ChangeAccount(t.Context(), Operator(), "acme", AccountChange{OrgID: &bad})
+	w.want(err, fault.Invalid)
+}
+
+// All of a change happens or nothing, and nobody hashes for who may not.
+func TestChangeUser(t *testing.T) {
+	w := open(t)
+	ctx := t.Context()
+	name, taken, password, text, mode, off := "alicia", "boss", "a new password", "of the builds", ConsoleOnly, false
+	u, err := w.ChangeUser(ctx, w.boss, UserRef{ID: w.alice.User}, UserChange{Name: &name, Password: &password, Description: &text, AccessMode: &mode, Enabled: &off, Reset: &off})
+	w.must(err)
+	want := User{ID: w.alice.User, Name: name, Account: w.acme.ID, AccountName: "acme", Description: text, AccessMode: mode, Password: true, Created: u.Created}
+	if u != want {
+		t.Errorf("%+v, want %+v", u, want)
+	}
+	other := "other"
+	_, err = w.ChangeUser(ctx, w.boss, UserRef{ID: w.alice.User}, UserChange{Description: &other, Name: &taken})
+	w.want(err, fault.Exists)
+	_, err = w.ChangeUser(ctx, w.boss, UserRef{ID: w.boss.User}, UserChange{Description: &other, Enabled: &off})
+	w.want(err, fault.InUse)
+	for _, ref := range []UserRef{{ID: w.alice.User}, {ID: w.boss.User}} {
+		if u, err := w.UserByID(ctx, Operator(), ref.ID); err != nil || u.Description == other || u.Name == taken && u.ID == w.alice.User {
+			t.Errorf("half of a change was made: %+v, %v", u, err)
+		}
+	}
+	bob := w.user("acme", "bob", alicePassword, false)
+	before := w.Stats().Hashes
+	for _, err := range []error{
+		func() error {
+			_, err := w.ChangeUser(ctx, bob, UserRef{ID: bob.User}, UserChange{Password: &password})
+			return err
+		}(),
+		func() error { _, err := w.AddUser(ctx, bob, "", NewUser{Name: "x", Password: password}); return err }(),
+	} {
+		w.want(err, fault.Denied)
+	}
+	if n := w.Stats().Hashes; n != before {
+		t.Errorf("%d passwords were hashed for nothing", n-before)
+	}
+	for _, c := range []UserChange{{Name: &text}, {AccessMode: (*AccessMode)(&name)}, {Password: new(string)}} {
+		if c.Password != nil {
+			*c.Password = "short"
+		}
+		_, err := w.ChangeUser(ctx, w.boss, UserRef{ID: bob.User}, c)
+		w.want(err, fault.Invalid)
+	}
+}
+
 func TestUsers(t *testing.T) {
 	w := open(t)
 	ctx := t.Context()
 	u, err := w.CreateUser(ctx, w.boss, "", "carol", "carol's secret", false)
 	w.must(err)
-	want := User{ID: u.ID, Name: "carol", Account: w.acme.ID, AccountName: "acme", Enabled: true, Password: true, Created: u.Created}
+	want := User{ID: u.ID, Name: "carol", Account: w.acme.ID, AccountName: "acme", Enabled: true, Password: true, AccessMode: AnyAccess, Reset: true, Created: u.Created}
 	if diff := cmp.Diff(want, u); diff != "" || len(u.ID) != 32 || u.Created.Sub(w.clock.now()).Abs() > time.Hour {
 		t.Errorf("%+v: %s", u, diff)
 	}

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"encoding/hex"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,7 +21,9 @@ const nameRule = "1 to 64 letters, digits, dots, underscores and hyphens, with a
 
 // isName reports whether s can name an account, a user or a project:
 // [A-Za-z0-9][A-Za-z0-9._-]*, 1 to 64 bytes. The signs that logins, tokens and
-// histories put between names (/ @ : and blanks) are never in one.
+// histories put between names (/ @ : and blanks) are never in one. Ids are of
+// this form, too: what is not is refused before it comes near SQL, where some
+// text is none.
 func isName(s string) bool {
 	if s == "" || len(s) > maxName || !isAlphanumeric(s[0]) {
 		return false
@@ -31,6 +34,14 @@ func isName(s string) bool {
 		}
 	}
 	return true
+}
+
+// clip shortens what a stranger wrote before it is repeated to him.
+func clip(s string) string {
+	if len(s) > maxName {
+		return strings.ToValidUTF8(s[:maxName], "") + "…"
+	}
+	return s
 }
 
 func isAlphanumeric(c byte) bool {

@@ -58,9 +58,12 @@ func findProject(ctx context.Context, q db.Querier, account, name string) (Proje
 }
 
 func oneProject(ctx context.Context, q db.Querier, called, query string, args ...any) (Project, error) {
-	row, err := db.One[projectRow](ctx, q, query, args...)
+	row, err := projectRow{}, db.ErrNone
+	if isName(called) {
+		row, err = db.One[projectRow](ctx, q, query, args...)
+	}
 	if errors.Is(err, db.ErrNone) {
-		return Project{}, fault.New(fault.ProjectUnknown, "There is no project %s in the account.", called)
+		return Project{}, fault.New(fault.ProjectUnknown, "There is no project %s in the account.", clip(called))
 	}
 	return row.project(), err
 }
@@ -69,6 +72,9 @@ func oneProject(ctx context.Context, q db.Querier, called, query string, args ..
 // account.
 func (a *Authority) OwnsProject(ctx context.Context, who Caller, id string) (bool, error) {
 	owner, ok := a.projects.get(id)
+	if !ok && !isName(id) {
+		return false, nil
+	}
 	if !ok {
 		var err error
 		if owner, err = db.One[string](ctx, a.db, `SELECT account FROM project WHERE id = $1`, id); err != nil {

@@ -119,7 +119,9 @@ func TestSignatureTampering(t *testing.T) {
 				"path":   func(r *Request, _ *string) { r.Path += "x" },
 				"query":  func(r *Request, _ *string) { r.Query += "&added=1" },
 				"date":   func(r *Request, _ *string) { r.Header["X-Sdk-Date"] = []string{"20241202T080911Z"} },
-				"twice":  func(r *Request, _ *string) { r.Header["X-Sdk-Date"] = append(r.Header["X-Sdk-Date"], "20241202T080910Z") },
+				"twice": func(r *Request, _ *string) {
+					r.Header["X-Sdk-Date"] = append(r.Header["X-Sdk-Date"], "20241202T080910Z")
+				},
 			}
 			if sig.payload == "" {
 				bad["body"] = func(_ *Request, body *string) { *body += "x" }

@@ -94,7 +94,8 @@ func (a *Authority) Issue(_ context.Context, who Caller, access []Access) (Token
 		access = []Access{}
 	}
 	now := a.now().Truncate(time.Second)
-	k := a.ring.Load().current(now, a.settle)
+	keys := a.ring.Load()
+	k := keys.current(now, a.settle)
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Subject:   who.User,
@@ -114,6 +115,11 @@ func (a *Authority) Issue(_ context.Context, who Caller, access []Access) (Token
 	}
 	if len(value) > maxToken {
 		return Token{}, fault.New(fault.TooLarge, "The scopes are too long for a token.")
+	}
+	if who.User != "" && len(value) <= maxCached {
+		// It is about to come back: what was just signed need not be verified.
+		a.tokens.put(value, &parsed{ring: keys, account: who.Account, user: who.User, key: who.Key,
+			access: access, issued: now, expires: now.Add(a.o.TokenLife).Truncate(time.Second)})
 	}
 	return Token{Value: value, Issued: now, Life: a.o.TokenLife}, nil
 }

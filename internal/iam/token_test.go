@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
@@ -51,6 +52,28 @@ func TestTokens(t *testing.T) {
 	w.want(err, fault.TooLarge)
 	_, err = w.Issue(t.Context(), w.alice, pullPush(strings.Repeat("x", maxToken)))
 	w.want(err, fault.TooLarge)
+}
+
+// What is remembered of a token that was just issued is what verifying it says.
+func TestIssuedIsVerified(t *testing.T) {
+	w := open(t)
+	byKey := w.alice
+	byKey.Key = w.key(w.alice).Access
+	for _, who := range []Caller{w.alice, byKey} {
+		for _, access := range [][]Access{nil, pullPush("team/app"), {{Type: "registry", Name: "catalog"}}} {
+			tok, err := w.Issue(t.Context(), who, access)
+			w.must(err)
+			remembered, ok := w.tokens.get(tok.Value)
+			if !ok {
+				t.Fatalf("%v: nothing is remembered", access)
+			}
+			verified, err := parseToken(w.ring.Load(), tok.Value)
+			w.must(err)
+			if diff := cmp.Diff(verified, remembered, cmp.AllowUnexported(parsed{}), cmpopts.EquateComparable(&ring{})); diff != "" {
+				t.Errorf("%v: %s", access, diff)
+			}
+		}
+	}
 }
 
 func TestPermits(t *testing.T) {
@@ -194,7 +217,7 @@ func TestForgedTokens(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, g, err)
 		}
 	}
-	if w.Stats().Tokens > 5 { // only authentic ones are kept
+	if w.Stats().Tokens > 6 { // only authentic ones are kept
 		t.Errorf("the cache has %d tokens", w.Stats().Tokens)
 	}
 }

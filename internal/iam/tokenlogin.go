@@ -77,7 +77,7 @@ func (a *Authority) RescopeToken(ctx context.Context, raw string, scope Scope) (
 
 // inScope finds the project of a scope; the zero one for the whole account.
 func (a *Authority) inScope(ctx context.Context, who Caller, s Scope) (Project, error) {
-	refused := fault.New(fault.Unauthorized, "The scope of the token is no project or account of this user.").With(WrongPassword)
+	refused := fault.New(fault.Unauthorized, "The scope of the token is no project or account of this user.")
 	if s.Account.ID != "" && s.Account.ID != who.Account || s.Account.ID == "" && s.Account.Name != "" && s.Account.Name != who.AccountName {
 		return Project{}, refused
 	}
@@ -99,20 +99,21 @@ func (a *Authority) inScope(ctx context.Context, who Caller, s Scope) (Project, 
 // for one user however he is named. Who does not exist is spelled as he was
 // named: that logs nobody in.
 func (a *Authority) spell(ctx context.Context, u UserRef) (string, error) {
-	type names struct{ Account, User string }
-	n := names{u.Account.Name, u.Name}
+	account, user := u.Account.Name, u.Name
 	var err error
 	switch {
-	case u.ID != "":
-		n, err = db.One[names](ctx, a.db, `SELECT a.name, u.name FROM iam_user u JOIN account a ON a.id = u.account WHERE u.id = $1`, u.ID)
-	case u.Account.ID != "":
-		n, err = db.One[names](ctx, a.db, `SELECT name, $2 FROM account WHERE id = $1`, u.Account.ID, u.Name)
+	case isName(u.ID):
+		var found User
+		found, err = oneUser(ctx, a.db, u.ID, selectUser+`WHERE u.id = $1`, u.ID)
+		account, user = found.AccountName, found.Name
+	case u.ID == "" && isName(u.Account.ID):
+		account, err = db.One[string](ctx, a.db, `SELECT name FROM account WHERE id = $1`, u.Account.ID)
 	}
-	if errors.Is(err, db.ErrNone) {
-		return "/" + u.ID + u.Account.ID + u.Name, nil
+	if err != nil && !errors.Is(err, db.ErrNone) && !fault.Is(err, fault.UserUnknown) {
+		return "", err
 	}
-	if !isName(n.Account) || !isName(n.User) {
-		return "/" + n.Account + "/" + n.User, err
+	if !isName(account) || !isName(user) {
+		return "/" + u.ID + "/" + u.Account.ID + "/" + u.Account.Name + "/" + u.Name, nil
 	}
-	return n.Account + "/" + n.User, err
+	return account + "/" + user, nil
 }

@@ -72,7 +72,9 @@ func (a *API) getBlob(c *call) error {
 		return err
 	}
 	defer src.Close()
-	return a.send(c, status, src, n)
+	sent, err := a.send(c, status, src, n)
+	b.Sent(sent)
+	return err
 }
 
 func dropBlob(h http.Header) {
@@ -87,26 +89,28 @@ var heads = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 // send answers with n bytes of src. The first are read before anything is
 // promised, so that storage which fails is an error and no torn answer; the
 // rest is left to sendfile, which needs the file itself as the source, not
-// wrapped, and the Content-Length.
-func (a *API) send(c *call, status int, src io.Reader, n int64) error {
+// wrapped, and the Content-Length. It returns how much was sent.
+func (a *API) send(c *call, status int, src io.Reader, n int64) (int64, error) {
 	buf := heads.Get().(*[32 << 10]byte)
 	head := buf[:min(n, int64(len(buf)))]
 	h := c.w.Header()
 	if _, err := io.ReadFull(src, head); err != nil {
 		heads.Put(buf)
 		dropBlob(h)
-		return err
+		return 0, err
 	}
 	h["Content-Length"] = []string{strconv.FormatInt(n, 10)}
 	c.w.WriteHeader(status)
-	_, err := c.w.Write(head)
-	rest := n - int64(len(head))
+	written, err := c.w.Write(head)
+	sent, rest := int64(written), n-int64(len(head))
 	heads.Put(buf)
 	if err == nil && rest > 0 {
-		_, err = io.CopyN(c.w, src, rest)
+		var more int64
+		more, err = io.CopyN(c.w, src, rest)
+		sent += more
 	}
 	broken(c, err)
-	return nil
+	return sent, nil
 }
 
 // deleteBlob removes a blob from the repository (distribution-spec, Deleting Blobs).

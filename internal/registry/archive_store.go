@@ -178,7 +178,10 @@ func (r *Registry) putUnnamed(ctx context.Context, who iam.Caller, name oci.Name
 		d, err = r.blobs.Digest(ctx, u)
 	}
 	if err != nil {
-		if s.saved { // nobody could go on with it
+		if s.key != "" { // nobody could go on with it
+			err = errors.Join(err, r.blobs.Abort(context.WithoutCancel(ctx), u))
+		}
+		if s.saved {
 			err = errors.Join(err, r.update(context.WithoutCancel(ctx), func(tx *db.Tx) error { return dropUpload(tx, t.Nonce) }))
 		}
 		return none, err

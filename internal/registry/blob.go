@@ -18,9 +18,10 @@ const octetStream = "application/octet-stream"
 // A Blob is content that the caller may read.
 type Blob struct {
 	oci.Descriptor
-	key    string
-	inline []byte
-	r      *Registry
+	key     string
+	inline  []byte
+	account string // whose it is
+	r       *Registry
 }
 
 // Open reads n bytes from off on (n = -1: to the end). A blob in a directory
@@ -87,7 +88,7 @@ func (r *Registry) OpenBlob(ctx context.Context, who iam.Caller, name oci.Name, 
 	if err != nil {
 		return Blob{}, err
 	}
-	return Blob{Descriptor: oci.Descriptor{MediaType: octetStream, Digest: d, Size: l.Size}, key: l.Key, inline: l.Data, r: r}, nil
+	return Blob{Descriptor: oci.Descriptor{MediaType: octetStream, Digest: d, Size: l.Size}, key: l.Key, inline: l.Data, account: rp.Account, r: r}, nil
 }
 
 // StatBlob tells whether the repository has a blob. For a caller who may push

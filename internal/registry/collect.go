@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth.dev/berth/internal/db"
@@ -16,6 +17,8 @@ type collectorState struct {
 	wake  chan struct{}
 	mu    sync.Mutex
 	stats CollectorStats
+
+	expired atomic.Int64 // the day on which usage of past days was last removed
 }
 
 // CollectorStats counts what the collector has done since the start.
@@ -105,7 +108,7 @@ func (r *Registry) untilDue(ctx context.Context) time.Duration {
 // fails is put off and does not keep the rest from being done.
 func (r *Registry) Collect(ctx context.Context) error {
 	var failed []error
-	for _, step := range []func(context.Context) (more bool, err error){r.expireUploads, r.expireArchives, r.reviewBatch, r.deleteGarbage} {
+	for _, step := range []func(context.Context) (more bool, err error){r.expireUploads, r.expireArchives, r.reviewBatch, r.deleteGarbage, r.expireUsage} {
 		for more := true; more; {
 			if err := ctx.Err(); err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/db"
@@ -67,8 +68,29 @@ var rowChecks = []rowCheck{
 		WHERE f.child IS NULL AND v.digest IS NULL AND w.kind IS NULL LIMIT $1`},
 	{"repository", "is in an organization that does not exist", `SELECT r.path FROM repository r LEFT JOIN organization o ON o.id = r.organization
 		WHERE r.organization <> 0 AND o.id IS NULL LIMIT $1`},
+	{"rule", "belongs to a repository that was deleted", `SELECT r.path FROM repository r WHERE r.organization = 0 AND r.id IN
+		(SELECT repository FROM repo_trigger UNION SELECT repository FROM repo_retention UNION SELECT repository FROM repo_sync) LIMIT $1`},
 	{"repository", "was deleted and no review is queued that would empty it", `SELECT r.path FROM repository r
 		LEFT JOIN review v ON v.repository = r.id AND v.kind = 'r' WHERE r.organization = 0 AND v.kind IS NULL LIMIT $1`},
+	{"sum", "the repository has another number of tags than is kept of it", `SELECT r.path FROM repository r
+		WHERE r.tags <> (SELECT count(*) FROM tag t WHERE t.repository = r.id) LIMIT $1`},
+	{"sum", "the manifests that have tags have another size than is kept of the repository", `SELECT r.path FROM repository r
+		WHERE r.size <> (SELECT coalesce(sum(m.content_size), 0) FROM manifest m
+			WHERE m.repository = r.id AND EXISTS (SELECT 1 FROM tag t WHERE t.manifest = m.id)) LIMIT $1`},
+	{"sum", "an index has another size than its children", `SELECT r.path || '@' || m.digest FROM manifest m JOIN repository r ON r.id = m.repository
+		JOIN (SELECT f.manifest AS id, sum(c.content_size) AS size FROM ref f JOIN manifest c ON c.repository = f.repository AND c.digest = f.child
+			WHERE f.kind = 'm' GROUP BY f.manifest) q ON q.id = m.id
+		WHERE m.deleted IS NULL AND m.content_size <> q.size AND NOT (m.content_size = ` + strconv.Itoa(maxContent) + ` AND q.size > m.content_size) LIMIT $1`},
+	{"sum", "there is another number of these repositories than is kept", `SELECT account || ' ' || CAST(organization AS TEXT) || ' ' || category FROM (
+			SELECT account, organization, category, public, n FROM repository_count
+			UNION ALL SELECT account, organization, category, public, -1 FROM repository WHERE organization <> 0
+			UNION ALL SELECT account, 0, category, public, -1 FROM repository WHERE organization <> 0) q
+		GROUP BY account, organization, category, public HAVING sum(n) <> 0 ORDER BY 1 LIMIT $1`},
+	{"sum", "the account has other organizations, repositories or images than is kept of it", `SELECT account FROM (
+			SELECT account, orgs, repos, images, stored FROM usage WHERE day = 0
+			UNION ALL SELECT account, -1, 0, 0, 0 FROM organization
+			UNION ALL SELECT account, 0, -1, -tags, -size FROM repository WHERE organization <> 0) q
+		GROUP BY account HAVING sum(orgs) <> 0 OR sum(repos) <> 0 OR sum(images) <> 0 OR sum(stored) <> 0 ORDER BY 1 LIMIT $1`},
 }
 
 const fsckPage = 1000

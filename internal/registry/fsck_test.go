@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,31 @@ func TestFsckFinds(t *testing.T) {
 			d.sql(`UPDATE repository SET organization = 0 WHERE path = 'acme/app'`)
 			return []find{{"repository", "acme/app", "was deleted and no review is queued that would empty it"}}
 		}},
+		{"another number of tags", func(d *damage) []find {
+			d.sql(`UPDATE repository SET tags = tags + 1 WHERE path = 'acme/app'`)
+			return []find{{"sum", "acme/app", "the repository has another number of tags than is kept of it"},
+				{"sum", d.admin.Account, "the account has other organizations, repositories or images than is kept of it"}}
+		}},
+		{"another size", func(d *damage) []find {
+			d.sql(`UPDATE repository SET size = size - 1 WHERE path = 'acme/app'`)
+			return []find{{"sum", "acme/app", "the manifests that have tags have another size than is kept of the repository"},
+				{"sum", d.admin.Account, "the account has other organizations, repositories or images than is kept of it"}}
+		}},
+		{"another number of repositories", func(d *damage) []find {
+			d.sql(`UPDATE repository_count SET n = n + 1 WHERE organization = 0`)
+			return []find{{"sum", d.admin.Account + " 0 other", "there is another number of these repositories than is kept"}}
+		}},
+		{"another number of organizations", func(d *damage) []find {
+			d.sql(`UPDATE usage SET orgs = 7 WHERE day = 0`)
+			return []find{{"sum", d.admin.Account, "the account has other organizations, repositories or images than is kept of it"}}
+		}},
+		{"an index of another size", func(d *damage) []find {
+			index := d.json(map[string]any{"schemaVersion": 2, "mediaType": indexType, "manifests": []desc{{imageType, d.image, 1}}})
+			r, err := d.PutManifest(d.ctx, d.admin, app, oci.Reference{Digest: digestOf(index)}, nil, indexType, index)
+			d.must(err)
+			d.sql(`UPDATE manifest SET content_size = 5 WHERE`+inApp+`AND digest = $1`, string(r.Digest))
+			return []find{{"sum", "acme/app@" + string(r.Digest), "an index has another size than its children"}}
+		}},
 		{"bytes missing in the database", func(d *damage) []find {
 			d.sql(`DELETE FROM content WHERE digest = $1`, string(d.config))
 			return []find{{"blob", string(d.config), "is to be in the database and is not"}, {"blob", string(d.config), "its bytes are missing"}}
@@ -198,8 +224,13 @@ func TestFsckFinds(t *testing.T) {
 			t.Parallel()
 			d := newDamage(t)
 			want := c.do(d)
+			isSum := func(f find) bool { return f.Check == "sum" }
 			for _, deep := range []bool{false, true} {
-				if diff := cmp.Diff(want, d.findings(deep), cmpopts.EquateEmpty()); diff != "" {
+				found := d.findings(deep)
+				if !slices.ContainsFunc(want, isSum) { // sums over what is damaged differ as well
+					found = slices.DeleteFunc(found, isSum)
+				}
+				if diff := cmp.Diff(want, found, cmpopts.EquateEmpty()); diff != "" {
 					t.Errorf("deep %t, want -, got +:\n%s", deep, diff)
 				}
 			}

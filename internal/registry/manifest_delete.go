@@ -45,14 +45,17 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 	if err != nil {
 		return false, err
 	}
+	var moves tagMoves
 	for _, t := range tags {
+		moves.tags--
+		moves.lose(m.ID)
 		tx.Invalidate(manifestKey{rp.ID, t})
 		if err := addTagEvent(tx, rp.ID, t, "", string(d), who, "manifest_delete"); err != nil {
 			return false, err
 		}
 	}
 	if len(tags) == maxTagsPerDelete {
-		return false, nil
+		return false, r.settle(tx, rp, &moves, false)
 	}
 	if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, m.ID, tx.Micros()); err != nil {
 		return false, err
@@ -65,5 +68,8 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 	if err := r.review(tx, rp.ID, d, kindManifest, r.o.Undelete); err != nil {
 		return false, err
 	}
-	return true, r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+"@"+string(d), "ok")
+	if err := r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+"@"+string(d), "ok"); err != nil {
+		return false, err
+	}
+	return true, r.settle(tx, rp, &moves, false)
 }

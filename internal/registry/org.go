@@ -81,13 +81,16 @@ func (r *Registry) createOrg(tx *db.Tx, who iam.Caller, name string) (orgRow, er
 	if err := r.iam.Allow(tx, who, iam.CreateOrg, iam.Resource{Account: account, Name: name}); err != nil {
 		return none, err
 	}
-	if r.o.OrgsPerOwner > 0 {
-		n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM organization WHERE account = $1`, account)
+	if limit := int64(r.o.OrgsPerOwner); limit > 0 && !who.System() {
+		if err := lockQuota(tx, account); err != nil {
+			return none, err
+		}
+		now, err := used(tx.Context(), tx, account)
 		if err != nil {
 			return none, err
 		}
-		if n >= int64(r.o.OrgsPerOwner) {
-			return none, fault.New(fault.Quota, "The account has %d organizations, which is its quota.", n)
+		if now.orgs >= limit {
+			return none, fault.New(fault.Quota, "The account has %d organizations, which is its quota: delete one before you create %s.", now.orgs, name).With("namespace")
 		}
 	}
 	o, err := db.One[orgRow](tx.Context(), tx, `INSERT INTO organization (account, name, creator, creator_name, created)
@@ -104,10 +107,13 @@ func (r *Registry) createOrg(tx *db.Tx, who iam.Caller, name string) (orgRow, er
 			return none, err
 		}
 	}
-	if err := r.iam.Raise(tx, account); err != nil {
+	if err := r.iam.Audit(tx, who, iam.CreateOrg, name, "ok"); err != nil {
 		return none, err
 	}
-	return o, r.iam.Audit(tx, who, iam.CreateOrg, name, "ok")
+	if err := r.addUsage(tx, account, change{orgs: 1}); err != nil {
+		return none, err
+	}
+	return o, r.iam.Raise(tx, account)
 }
 
 // Orgs lists the organizations that the caller has a right on, by name, those
@@ -178,10 +184,17 @@ func (r *Registry) DeleteOrg(ctx context.Context, who iam.Caller, name string) e
 			return none, err
 		}
 		tx.Invalidate(orgKey(name))
-		if err := r.iam.Raise(tx, o.Account); err != nil {
+		if err := r.iam.Audit(tx, who, iam.DeleteOrg, name, "ok"); err != nil {
 			return none, err
 		}
-		return none, r.iam.Audit(tx, who, iam.DeleteOrg, name, "ok")
+		if err := r.addUsage(tx, o.Account, change{orgs: -1}); err != nil {
+			return none, err
+		}
+		// What stands there are zeros.
+		if _, err := tx.Exec(`DELETE FROM repository_count WHERE account = $1 AND organization = $2`, o.Account, o.ID); err != nil {
+			return none, err
+		}
+		return none, r.iam.Raise(tx, o.Account)
 	})
 	return err
 }

@@ -11,12 +11,13 @@ import (
 	"berth.dev/berth/internal/db"
 )
 
-// pulls counts in memory what clients pull, so that a pull writes nothing; the
+// pulls counts in memory what clients pull, and the bytes that are sent, so that a pull writes nothing; the
 // counts are written together every few seconds.
 type pulls struct {
 	mu    sync.Mutex
 	repos map[int64]int64
 	tags  map[manifestKey]struct{}
+	sent  map[string]int64 // bytes of blobs, by account
 }
 
 // maxPulls bounds what waits to be written. Beyond it new tags are not noted;
@@ -24,7 +25,20 @@ type pulls struct {
 const maxPulls = 10000
 
 func newPulls() *pulls {
-	return &pulls{repos: map[int64]int64{}, tags: map[manifestKey]struct{}{}}
+	return &pulls{repos: map[int64]int64{}, tags: map[manifestKey]struct{}{}, sent: map[string]int64{}}
+}
+
+// Sent notes that n bytes of the blob were sent to a client.
+func (b Blob) Sent(n int64) {
+	if n <= 0 {
+		return
+	}
+	p := b.r.pulls
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.sent[b.account]; ok || len(p.sent) < maxPulls {
+		p.sent[b.account] += n
+	}
 }
 
 func (p *pulls) add(repo int64, tag string) {
@@ -38,35 +52,41 @@ func (p *pulls) add(repo int64, tag string) {
 	}
 }
 
-func (p *pulls) take() (map[int64]int64, map[manifestKey]struct{}) {
+func (p *pulls) take() (map[int64]int64, map[manifestKey]struct{}, map[string]int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	repos, tags := p.repos, p.tags
-	if len(repos) > 0 || len(tags) > 0 {
-		p.repos, p.tags = map[int64]int64{}, map[manifestKey]struct{}{}
+	repos, tags, sent := p.repos, p.tags, p.sent
+	if len(repos) > 0 || len(tags) > 0 || len(sent) > 0 {
+		p.repos, p.tags, p.sent = map[int64]int64{}, map[manifestKey]struct{}{}, map[string]int64{}
 	}
-	return repos, tags
+	return repos, tags, sent
 }
 
 // flushPulls writes the counts, a few hundred rows a transaction.
 func (r *Registry) flushPulls(ctx context.Context) error {
-	repos, tags := r.pulls.take()
+	repos, tags, sent := r.pulls.take()
 	now := time.Now().UnixMicro()
-	type update struct {
-		query string
-		args  []any
+	type update func(*db.Tx) error
+	exec := func(query string, args ...any) update {
+		return func(tx *db.Tx) error {
+			_, err := tx.Exec(query, args...)
+			return err
+		}
 	}
 	var updates []update
 	for _, id := range slices.Sorted(maps.Keys(repos)) { // in one order on all nodes: no deadlock
-		updates = append(updates, update{`UPDATE repository SET pulls = pulls + $2 WHERE id = $1`, []any{id, repos[id]}})
+		updates = append(updates, exec(`UPDATE repository SET pulls = pulls + $2 WHERE id = $1`, id, repos[id]))
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(tags), compareKeys) {
-		updates = append(updates, update{`UPDATE tag SET pulled = $3 WHERE repository = $1 AND name = $2`, []any{k.repo, k.ref, now}})
+		updates = append(updates, exec(`UPDATE tag SET pulled = $3 WHERE repository = $1 AND name = $2`, k.repo, k.ref, now))
+	}
+	for _, account := range slices.Sorted(maps.Keys(sent)) {
+		updates = append(updates, func(tx *db.Tx) error { return r.addUsage(tx, account, change{downflow: sent[account]}) })
 	}
 	for chunk := range slices.Chunk(updates, 500) {
 		_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
 			for _, u := range chunk {
-				if _, err := tx.Exec(u.query, u.args...); err != nil {
+				if err := u(tx); err != nil {
 					return struct{}{}, err
 				}
 			}

@@ -160,10 +160,12 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 	}
 	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND media_type = $3 AND deleted IS NULL`+tx.ForShare(),
 		rp.ID, string(p.digest), p.MediaType)
+	isNew := errors.Is(err, db.ErrNone)
+	var moves tagMoves
 	switch {
-	case errors.Is(err, db.ErrNone):
+	case isNew:
 		changed = true
-		id, err = r.addNew(tx, rp, p)
+		id, err = r.addNew(tx, rp, p, &moves)
 	case err == nil:
 		err = addForeign(tx, rp, id, p)
 	}
@@ -177,7 +179,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 		}
 	}
 	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
-		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push")
+		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push", isNew, &moves)
 		if err != nil {
 			return false, err
 		}
@@ -186,10 +188,10 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 	if !changed {
 		return false, nil
 	}
-	if err := touch(tx, rp.ID); err != nil {
+	if err := r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok"); err != nil {
 		return false, err
 	}
-	return true, r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")
+	return true, r.settle(tx, rp, &moves, true)
 }
 
 // addForeign notes the foreign layers that have come to the repository since
@@ -203,8 +205,9 @@ func addForeign(tx *db.Tx, rp repoRow, id int64, p push) error {
 }
 
 // addNew stores a manifest that is not there, or that is deleted.
-func (r *Registry) addNew(tx *db.Tx, rp repoRow, p push) (int64, error) {
-	if err := checkReferences(tx, rp, p); err != nil {
+func (r *Registry) addNew(tx *db.Tx, rp repoRow, p push, moves *tagMoves) (int64, error) {
+	size, err := checkReferences(tx, rp, p)
+	if err != nil {
 		return 0, err
 	}
 	foreign, err := lockLinked(tx, rp, p.Optional())
@@ -215,7 +218,11 @@ func (r *Registry) addNew(tx *db.Tx, rp repoRow, p push) (int64, error) {
 	if p.Subject != nil {
 		tx.Invalidate(referrersKey{rp.ID, p.Subject.Digest})
 	}
-	return addManifest(tx, rp, p, foreign)
+	id, made, err := addManifest(tx, rp, p, size, foreign)
+	if made {
+		moves.made, moves.madeSize = id, size
+	}
+	return id, err
 }
 
 // placeholders returns "$from, …" for n arguments.
@@ -237,54 +244,65 @@ const chunkSize = 100
 // checkReferences locks all blobs with their links, and the rows of all child
 // manifests, in the order of their digests, and tells whether they are all
 // there. The collector locks the same rows before it looks for references:
-// whoever comes second sees what the first has done.
-func checkReferences(tx *db.Tx, rp repoRow, p push) error {
+// whoever comes second sees what the first has done. It returns the size of the
+// content: of the blobs as they are stored, not as the manifest claims, and of
+// all that the children have; foreign layers do not count.
+func checkReferences(tx *db.Tx, rp repoRow, p push) (int64, error) {
 	var children []oci.Digest
 	for _, c := range p.Children {
 		children = append(children, c.Digest)
 	}
 	slices.Sort(children)
 	children = slices.Compact(children)
+	size := int64(0)
 	for _, need := range []struct {
-		lock    func(*db.Tx, repoRow, []oci.Digest) ([]oci.Digest, error)
+		lock    func(*db.Tx, repoRow, []oci.Digest) ([]held, error)
 		digests []oci.Digest
 	}{{lockLinked, p.Blobs()}, {lockManifests, children}} {
 		found, err := need.lock(tx, rp, need.digests)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if len(found) == len(need.digests) {
-			continue
-		}
-		for _, d := range need.digests {
-			if !slices.Contains(found, d) {
-				return fault.New(fault.ReferenceUnknown, "The repository %s does not have %s, which the manifest names; push it first.", rp.Path, d).With(d)
+		if len(found) < len(need.digests) {
+			for _, d := range need.digests {
+				if !slices.ContainsFunc(found, func(h held) bool { return h.Digest == d }) {
+					return 0, fault.New(fault.ReferenceUnknown, "The repository %s does not have %s, which the manifest names; push it first.", rp.Path, d).With(d)
+				}
 			}
 		}
+		for _, h := range found {
+			size = min(size+h.Size, maxContent)
+		}
 	}
-	return nil
+	return size, nil
+}
+
+// held is a blob or a manifest that is locked, with the size of its content.
+type held struct {
+	Digest oci.Digest
+	Size   int64
 }
 
 // lockLinked locks those of the blobs that the repository links, with their
 // links, and returns them. digests are unique and sorted.
-func lockLinked(tx *db.Tx, rp repoRow, digests []oci.Digest) ([]oci.Digest, error) {
-	return lockAll(tx, rp, `SELECT b.digest FROM blob b JOIN link l ON l.digest = b.digest
+func lockLinked(tx *db.Tx, rp repoRow, digests []oci.Digest) ([]held, error) {
+	return lockAll(tx, rp, `SELECT b.digest, b.size FROM blob b JOIN link l ON l.digest = b.digest
 		WHERE l.repository = $1 AND l.deleted IS NULL AND l.digest IN (`, ` ORDER BY b.digest`, digests)
 }
 
 // lockManifests does the same with manifests of the repository.
-func lockManifests(tx *db.Tx, rp repoRow, digests []oci.Digest) ([]oci.Digest, error) {
-	return lockAll(tx, rp, `SELECT digest FROM manifest WHERE repository = $1 AND deleted IS NULL AND digest IN (`, ` ORDER BY digest`, digests)
+func lockManifests(tx *db.Tx, rp repoRow, digests []oci.Digest) ([]held, error) {
+	return lockAll(tx, rp, `SELECT digest, content_size FROM manifest WHERE repository = $1 AND deleted IS NULL AND digest IN (`, ` ORDER BY digest`, digests)
 }
 
-func lockAll(tx *db.Tx, rp repoRow, query, order string, digests []oci.Digest) ([]oci.Digest, error) {
-	var found []oci.Digest
+func lockAll(tx *db.Tx, rp repoRow, query, order string, digests []oci.Digest) ([]held, error) {
+	var found []held
 	for chunk := range slices.Chunk(digests, chunkSize) {
 		args := []any{rp.ID}
 		for _, d := range chunk {
 			args = append(args, string(d))
 		}
-		some, err := db.All[oci.Digest](tx.Context(), tx, query+placeholders(2, len(chunk))+`)`+order+tx.ForShare(), args...)
+		some, err := db.All[held](tx.Context(), tx, query+placeholders(2, len(chunk))+`)`+order+tx.ForShare(), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -294,16 +312,12 @@ func lockAll(tx *db.Tx, rp repoRow, query, order string, digests []oci.Digest) (
 }
 
 // addManifest stores the manifest, or brings a deleted one back, with what it
-// refers to. All of it may be there already. foreign are the layers that need
-// not be in the repository, and are.
-func addManifest(tx *db.Tx, rp repoRow, p push, foreign []oci.Digest) (int64, error) {
+// refers to. All of it may be there already; made tells that the manifest was
+// not. foreign are the layers that need not be in the repository, and are.
+func addManifest(tx *db.Tx, rp repoRow, p push, size int64, foreign []held) (id int64, made bool, err error) {
 	var config, subject, annotations string
-	size := int64(0)
 	if p.Config != nil {
-		config, size = string(p.Config.Digest), p.Config.Size
-	}
-	for _, l := range p.Layers {
-		size += l.Size
+		config = string(p.Config.Digest)
 	}
 	if p.Subject != nil {
 		subject = string(p.Subject.Digest)
@@ -311,33 +325,37 @@ func addManifest(tx *db.Tx, rp repoRow, p push, foreign []oci.Digest) (int64, er
 	if len(p.Annotations) > 0 {
 		b, err := encode(p.Annotations)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		annotations = string(b)
 	}
-	type madeRow struct{ ID, Created int64 }
-	made, err := db.One[madeRow](tx.Context(), tx, `INSERT INTO manifest
-			(repository, digest, media_type, artifact_type, config, subject, annotations, size, content_size, created)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-		ON CONFLICT (repository, digest) DO UPDATE SET deleted = NULL, media_type = excluded.media_type RETURNING id, created`,
-		rp.ID, string(p.digest), p.MediaType, p.ArtifactType, config, subject, annotations, len(p.body), size, tx.Micros())
+	const insert = `INSERT INTO manifest (repository, digest, media_type, artifact_type, config, subject, annotations, size, content_size, created)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (repository, digest) DO `
+	args := []any{rp.ID, string(p.digest), p.MediaType, p.ArtifactType, config, subject, annotations, len(p.body), size, tx.Micros()}
+	id, err = db.One[int64](tx.Context(), tx, insert+`NOTHING RETURNING id`, args...)
+	if made = err == nil; errors.Is(err, db.ErrNone) {
+		id, err = db.One[int64](tx.Context(), tx, insert+`UPDATE SET deleted = NULL, media_type = excluded.media_type RETURNING id`, args...)
+	}
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	if _, err := tx.Exec(`INSERT INTO manifest_body (manifest, data) VALUES ($1, $2) ON CONFLICT (manifest) DO NOTHING`, made.ID, p.body); err != nil {
-		return 0, err
+	if _, err := tx.Exec(`INSERT INTO manifest_body (manifest, data) VALUES ($1, $2) ON CONFLICT (manifest) DO NOTHING`, id, p.body); err != nil {
+		return 0, false, err
 	}
-	return made.ID, addRefs(tx, rp.ID, made.ID, p, foreign)
+	return id, made, addRefs(tx, rp.ID, id, p, foreign)
 }
 
-func addRefs(tx *db.Tx, repo, manifest int64, p push, foreign []oci.Digest) error {
+func addRefs(tx *db.Tx, repo, manifest int64, p push, foreign []held) error {
 	type ref struct {
 		child oci.Digest
 		kind  string
 	}
 	var refs []ref
-	for _, d := range slices.Concat(p.Blobs(), foreign) {
+	for _, d := range p.Blobs() {
 		refs = append(refs, ref{d, "b"})
+	}
+	for _, h := range foreign {
+		refs = append(refs, ref{h.Digest, "b"})
 	}
 	for _, c := range p.Children {
 		if x := (ref{c.Digest, "m"}); !slices.Contains(refs, x) {

@@ -14,21 +14,26 @@ import (
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/retention"
 )
 
 // Options are the rules an operator can change.
 type Options struct {
-	Grace        time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
-	Undelete     time.Duration // how long a deleted manifest can come back; default 7 days
-	KeepUntagged bool          // a manifest that lost its last tag stays until it is deleted by its digest
-	UploadLife   time.Duration // how long an upload may stay idle; default 24 h
-	SweepEvery   time.Duration // pause of the collector when nothing is due; default 1 min
-	CreateOnPush bool          // a push creates the organization too, where the caller may create one
-	OrgsPerOwner int           // organizations of one account; 0: no limit
-	OpenUploads  int           // unfinished uploads of one user or key; default 1000
-	ArchiveMax   int64         // bytes of an uploaded archive; default 10 GiB
-	CacheBytes   int64         // memory for manifests that are read often; default 32 MiB
-	Log          *slog.Logger
+	Grace         time.Duration // how long something unreferenced is kept before it is reviewed; default 24 h
+	Undelete      time.Duration // how long a deleted manifest can come back; default 7 days
+	KeepUntagged  bool          // a manifest that lost its last tag stays until it is deleted by its digest
+	UploadLife    time.Duration // how long an upload may stay idle; default 24 h
+	SweepEvery    time.Duration // pause of the collector when nothing is due; default 1 min
+	CreateOnPush  bool          // a push creates the organization too, where the caller may create one
+	OrgsPerOwner  int           // organizations of one account; 0: no limit. Berth itself and its operator are not bound by it
+	ReposPerOwner int           // repositories of one account; 0: no limit
+	TagsPerRepo   int           // 0: no limit
+	OpenUploads   int           // unfinished uploads of one user or key; default 1000
+	ArchiveMax    int64         // bytes of an uploaded archive; default 10 GiB
+	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
+	Regions       []string      // where images can be synchronized to
+	Retention     retention.Limits
+	Log           *slog.Logger
 }
 
 // Registry is safe for use by many goroutines.
@@ -43,8 +48,10 @@ type Registry struct {
 	cache     *cache
 	uploads   *leases
 	ids       *uploadIDs
+	keys      *keys
 	pulls     *pulls
 	archives  *unpackers
+	touched   touches
 	collector collectorState
 }
 
@@ -77,6 +84,7 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		cache:   newCache(o.CacheBytes),
 		uploads: newLeases(),
 		ids:     newUploadIDs(),
+		keys:    newKeys(d, o.UploadLife),
 		pulls:   newPulls(),
 
 		archives: newUnpackers(),

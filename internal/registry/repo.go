@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"berth.dev/berth/internal/db"
@@ -34,7 +33,7 @@ func category(s string) (string, error) {
 
 func checkDescription(s string) error {
 	if utf8.RuneCountInString(s) > maxDescription {
-		return fault.New(fault.TooLarge, "A description has at most %d characters.", maxDescription)
+		return fault.New(fault.TooLong, "A description has at most %d characters.", maxDescription)
 	}
 	return nil
 }
@@ -49,20 +48,26 @@ func (r *Registry) lookup(ctx context.Context, who iam.Caller, name oci.Name, do
 	if !errors.Is(err, db.ErrNone) {
 		return rp, err
 	}
-	return rp, r.absent(ctx, r.db, who, name, do)
+	return rp, r.absent(ctx, nil, who, name, do)
 }
 
 // absent answers for a repository that does not exist: that it does not, to
 // those who may see the organization, else what a forbidden one would answer.
-func (r *Registry) absent(ctx context.Context, q db.Querier, who iam.Caller, name oci.Name, do iam.Action) error {
+// tx is nil outside of a transaction.
+func (r *Registry) absent(ctx context.Context, tx *db.Tx, who iam.Caller, name oci.Name, do iam.Action) error {
 	on := iam.Resource{Name: string(name)}
-	tx, inside := q.(*db.Tx)
-	o, err := orgByName(ctx, q, name.Organization())
+	var o orgRow
+	var err error
+	if tx != nil {
+		o, err = r.orgIn(tx, name.Organization())
+	} else {
+		o, err = r.org(ctx, name.Organization())
+	}
 	if err == nil {
 		on.Account, on.Organization = o.Account, o.ID
 	} else if !fault.Is(err, fault.OrgUnknown) {
 		return err
-	} else if !inside && r.o.CreateOnPush && !who.Anonymous() {
+	} else if tx == nil && r.o.CreateOnPush && !who.Anonymous() {
 		// Who may create it by a push may know that it is not there.
 		may, err := r.iam.May(ctx, who, iam.CreateOrg, iam.Resource{Account: who.Account, Name: name.Organization()})
 		if err != nil {
@@ -72,7 +77,7 @@ func (r *Registry) absent(ctx context.Context, q db.Querier, who iam.Caller, nam
 			return fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
 		}
 	}
-	if inside {
+	if tx != nil {
 		err = r.iam.Allow(tx, who, do, on)
 	} else {
 		err = r.iam.Check(ctx, who, do, on)
@@ -216,7 +221,30 @@ func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name
 		return rp, err
 	}
 	tx.Invalidate(repoKey(name))
-	return rp, r.iam.Audit(tx, who, iam.CreateRepo, string(name), "ok")
+	if err := r.iam.Audit(tx, who, iam.CreateRepo, string(name), "ok"); err != nil {
+		return rp, err
+	}
+	return rp, r.addRepo(tx, who, rp, repoKind{o.ID, s.Category, s.Public})
+}
+
+// addRepo adds a new repository to the sums. Errors: Quota, with the detail "repo".
+func (r *Registry) addRepo(tx *db.Tx, who iam.Caller, rp repoRow, k repoKind) error {
+	if limit := int64(r.o.ReposPerOwner); limit > 0 && !who.System() {
+		if err := lockQuota(tx, rp.Account); err != nil {
+			return err
+		}
+		now, err := used(tx.Context(), tx, rp.Account)
+		if err != nil {
+			return err
+		}
+		if now.repos >= limit {
+			return fault.New(fault.Quota, "The account has %d repositories, which is its quota: delete one before you create %s.", now.repos, rp.Path).With("repo")
+		}
+	}
+	if err := r.addUsage(tx, rp.Account, change{repos: 1}); err != nil {
+		return err
+	}
+	return r.countRepos(tx, rp.Account, map[repoKind]int64{k: 1})
 }
 
 // lockOrg makes sure that the organization is not deleted under the caller, who
@@ -234,7 +262,7 @@ func lockOrg(tx *db.Tx, o orgRow) error {
 }
 
 // CreateRepo makes an empty repository. It looks at the caller's right on the
-// organization alone. Errors: OrgUnknown, Denied, Invalid, TooLarge, Exists.
+// organization alone. Errors: OrgUnknown, Denied, Invalid, TooLong, Exists.
 func (r *Registry) CreateRepo(ctx context.Context, who iam.Caller, name oci.Name, s RepoSpec) (Repo, error) {
 	var err error
 	if s.Category, err = category(s.Category); err != nil {
@@ -262,20 +290,21 @@ func (r *Registry) CreateRepo(ctx context.Context, who iam.Caller, name oci.Name
 }
 
 type repoView struct {
-	ID, OrgID                      int64
-	Account, Path                  string
-	Public                         bool
-	Category, Description          string
-	Creator, CreatorName           string
-	Created, Updated, Pulls, NTags int64
+	ID, OrgID               int64
+	Account, Path           string
+	Public                  bool
+	Category, Description   string
+	Creator, CreatorName    string
+	Created, Updated, Pulls int64
+	NTags, Size             int64
 }
 
 const repoViewColumns = `r.id, r.organization, r.account, r.path, r.public, r.category, r.description, r.creator, r.creator_name,
-	r.created, r.updated, r.pulls, (SELECT count(*) FROM tag t WHERE t.repository = r.id)`
+	r.created, r.updated, r.pulls, r.tags, r.size`
 
 func (v repoView) repo() Repo {
 	return Repo{ID: v.ID, OrgID: v.OrgID, Account: v.Account, Name: oci.Name(v.Path), Public: v.Public, Category: v.Category, Description: v.Description,
-		Creator: v.Creator, CreatorName: v.CreatorName, Created: fromMicros(v.Created), Updated: fromMicros(v.Updated), Pulls: v.Pulls, Tags: v.NTags}
+		Creator: v.Creator, CreatorName: v.CreatorName, Created: fromMicros(v.Created), Updated: fromMicros(v.Updated), Pulls: v.Pulls, Tags: v.NTags, Size: v.Size}
 }
 
 // Repo shows one repository. Errors: RepoUnknown, Denied, Unauthorized.
@@ -291,7 +320,7 @@ func (r *Registry) Repo(ctx context.Context, who iam.Caller, name oci.Name) (Rep
 	return v.repo(), err
 }
 
-// UpdateRepo changes a repository's attributes. Errors: RepoUnknown, Denied, Invalid, TooLarge.
+// UpdateRepo changes a repository's attributes. Errors: RepoUnknown, Denied, Invalid, TooLong.
 func (r *Registry) UpdateRepo(ctx context.Context, who iam.Caller, name oci.Name, p RepoPatch) error {
 	if p.Category != nil {
 		c, err := category(*p.Category)
@@ -311,20 +340,50 @@ func (r *Registry) UpdateRepo(ctx context.Context, who iam.Caller, name oci.Name
 		if err != nil {
 			return none, err
 		}
-		if _, err := tx.Exec(`UPDATE repository SET public = coalesce($2, public), category = coalesce($3, category),
-				description = coalesce($4, description), updated = $5 WHERE id = $1`,
-			rp.ID, p.Public, p.Category, p.Description, tx.Micros()); err != nil {
+		was, err := kindOf(tx, rp.ID, name, tx.ForNoKeyUpdate())
+		if err != nil {
 			return none, err
 		}
-		if p.Public != nil && *p.Public != rp.Public {
-			if err := r.iam.Raise(tx, rp.Account); err != nil {
+		is := was
+		if p.Public != nil {
+			is.public = *p.Public
+		}
+		if p.Category != nil {
+			is.category = *p.Category
+		}
+		if _, err := tx.Exec(`UPDATE repository SET public = $2, category = $3, description = coalesce($4, description), updated = $5 WHERE id = $1`,
+			rp.ID, is.public, is.category, p.Description, tx.Micros()); err != nil {
+			return none, err
+		}
+		tx.Invalidate(repoKey(name))
+		if err := r.iam.Audit(tx, who, iam.UpdateRepo, string(name), "ok"); err != nil {
+			return none, err
+		}
+		if is != was {
+			if err := r.countRepos(tx, rp.Account, map[repoKind]int64{was: -1, is: 1}); err != nil {
 				return none, err
 			}
 		}
-		tx.Invalidate(repoKey(name))
-		return none, r.iam.Audit(tx, who, iam.UpdateRepo, string(name), "ok")
+		if is.public != was.public {
+			return none, r.iam.Raise(tx, rp.Account)
+		}
+		return none, nil
 	})
 	return err
+}
+
+// kindOf reads what a repository is counted by, and locks its row.
+func kindOf(tx *db.Tx, id int64, name oci.Name, lock string) (repoKind, error) {
+	type row struct {
+		Organization int64
+		Category     string
+		Public       bool
+	}
+	k, err := db.One[row](tx.Context(), tx, `SELECT organization, category, public FROM repository WHERE id = $1 AND organization <> 0`+lock, id)
+	if errors.Is(err, db.ErrNone) {
+		err = fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
+	}
+	return repoKind{k.Organization, k.Category, k.Public}, err
 }
 
 // DeleteRepo removes a repository without tags. Its name is free at once; the
@@ -337,7 +396,8 @@ func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name
 			return none, err
 		}
 		// Pushes lock the repository's row too, before they add anything.
-		if err := lockRepo(tx, rp.ID, name, tx.ForUpdate()); err != nil {
+		kind, err := kindOf(tx, rp.ID, name, tx.ForUpdate())
+		if err != nil {
 			return none, err
 		}
 		tag, err := db.One[string](tx.Context(), tx, `SELECT name FROM tag WHERE repository = $1 LIMIT 1`, rp.ID)
@@ -350,6 +410,9 @@ func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name
 		if _, err := tx.Exec(`DELETE FROM repo_grant WHERE repository = $1`, rp.ID); err != nil {
 			return none, err
 		}
+		if err := dropRules(tx, rp.ID); err != nil {
+			return none, err
+		}
 		if _, err := tx.Exec(`UPDATE repository SET path = $2, organization = 0, public = false WHERE id = $1`, rp.ID, fmt.Sprintf("!%d", rp.ID)); err != nil {
 			return none, err
 		}
@@ -357,16 +420,22 @@ func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name
 			return none, err
 		}
 		tx.Invalidate(repoKey(name))
-		if err := r.iam.Raise(tx, rp.Account); err != nil {
+		if err := r.iam.Audit(tx, who, iam.DeleteRepo, string(name), "ok"); err != nil {
 			return none, err
 		}
-		return none, r.iam.Audit(tx, who, iam.DeleteRepo, string(name), "ok")
+		if err := r.addUsage(tx, rp.Account, change{repos: -1}); err != nil {
+			return none, err
+		}
+		if err := r.countRepos(tx, rp.Account, map[repoKind]int64{kind: -1}); err != nil {
+			return none, err
+		}
+		return none, r.iam.Raise(tx, rp.Account)
 	})
 	return err
 }
 
 // lockRepo makes sure that the repository is not deleted under the caller.
-// lock is tx.ForKeyShare or tx.ForUpdate; SQLite has one writer and needs none.
+// lock is tx.ForKeyShare or tx.ForNoKeyUpdate; SQLite has one writer and needs none.
 func lockRepo(tx *db.Tx, id int64, name oci.Name, lock string) error {
 	if lock == "" {
 		return nil
@@ -399,11 +468,4 @@ func (r *Registry) Repos(ctx context.Context, who iam.Caller, org, after string,
 		repos[i] = v.repo()
 	}
 	return page(repos, n), nil
-}
-
-// touch records a push. Pushes to one repository that come together would all
-// wait for its row, so the time is written at most once a second.
-func touch(tx *db.Tx, id int64) error {
-	_, err := tx.Exec(`UPDATE repository SET updated = $2 WHERE id = $1 AND updated < $3`, id, tx.Micros(), tx.Micros()-time.Second.Microseconds())
-	return err
 }

@@ -249,6 +249,9 @@ func (r *Registry) emptyRepo(tx *db.Tx, v reviewRow, s *CollectorStats) (time.Du
 	if notes >= refsPerReview {
 		return again, nil
 	}
+	if n, err := dropHistories(tx, v.Repository); err != nil || n > 0 {
+		return again, err
+	}
 	_, err = tx.Exec(`DELETE FROM repository WHERE id = $1 AND organization = 0`, v.Repository)
 	return 0, err
 }

@@ -43,8 +43,9 @@ type session struct {
 	id    string
 	token uploadToken
 	row   uploadRow
-	saved bool // there is a row
-	whole bool // of what one request sends, all counts or nothing
+	saved bool   // there is a row
+	whole bool   // of what one request sends, all counts or nothing
+	key   string // reserved for this upload (keys.go), until a row takes it over
 	lease *lease
 }
 
@@ -155,13 +156,16 @@ func (s *session) expires(now int64) int64 {
 // left alone: UploadInvalid.
 func (s *session) save(ctx context.Context, u blob.Upload) error {
 	epoch, err := db.Update(ctx, s.r.db, func(tx *db.Tx) (int64, error) {
+		if err := adopt(tx, s.key, s.r.keys.life); err != nil {
+			return 0, err
+		}
 		return s.saveTx(tx, u, uploadOpen, "")
 	})
 	if err != nil {
 		return err
 	}
 	s.set(u)
-	s.row.Epoch, s.row.Start, s.saved = epoch, s.r.start, true
+	s.row.Epoch, s.row.Start, s.saved, s.key = epoch, s.r.start, true, ""
 	return nil
 }
 
@@ -176,7 +180,7 @@ func (s *session) saveTx(tx *db.Tx, u blob.Upload, state string, digest oci.Dige
 	args := []any{s.token.Nonce, state, string(digest), u.Size, string(u.Algorithm), u.Hash, u.Inline, u.Key, []byte(u.Driver),
 		s.r.start, s.row.Epoch, tx.Micros(), s.expires(tx.Micros()), s.token.Path, s.token.Owner}
 	if !s.saved && state == uploadOpen {
-		if err := s.r.checkOpenUploads(tx, s.token.Owner); err != nil {
+		if err := s.r.checkOpenUploads(tx.Context(), tx, s.token.Owner); err != nil {
 			return 0, err
 		}
 	}
@@ -193,8 +197,8 @@ func (s *session) saveTx(tx *db.Tx, u blob.Upload, state string, digest oci.Dige
 }
 
 // checkOpenUploads bounds what one caller can leave unfinished.
-func (r *Registry) checkOpenUploads(tx *db.Tx, owner string) error {
-	n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM upload WHERE owner = $1 AND state = 'open'`, owner)
+func (r *Registry) checkOpenUploads(ctx context.Context, q db.Querier, owner string) error {
+	n, err := db.One[int64](ctx, q, `SELECT count(*) FROM upload WHERE owner = $1 AND state = 'open'`, owner)
 	if err == nil && n >= int64(r.o.OpenUploads) {
 		return fault.New(fault.TooMany, "You have %d unfinished uploads; finish or cancel some first.", n)
 	}
@@ -204,9 +208,22 @@ func (r *Registry) checkOpenUploads(tx *db.Tx, owner string) error {
 // An Interrupter is a source of bytes whose Read can be made to return at once.
 type Interrupter interface{ Interrupt() }
 
+// begin gives the upload a key. Whoever has too many unfinished uploads learns
+// it before the bytes of one more are stored; one that is about to be finished
+// is not left behind.
+func (s *session) begin(ctx context.Context, finishing bool) (string, error) {
+	if !s.saved && !finishing {
+		if err := s.r.checkOpenUploads(ctx, s.r.db, s.token.Owner); err != nil {
+			return "", err
+		}
+	}
+	var err error
+	s.key, err = s.r.keys.take(ctx)
+	return s.key, err
+}
+
 // receive appends src to the upload and saves what came, also when the client
-// went away in the middle. An upload that is about to be finished and never
-// touched storage needs no row.
+// went away in the middle. An upload that is about to be finished needs no row.
 func (s *session) receive(ctx context.Context, off, length int64, src io.Reader, finishing bool) (blob.Upload, error) {
 	u := s.blob()
 	if off >= 0 && off != u.Size {
@@ -220,18 +237,29 @@ func (s *session) receive(ctx context.Context, off, length int64, src io.Reader,
 		defer context.AfterFunc(ctx, i.Interrupt)()
 	}
 	before := u.Size
-	save := func(u blob.Upload) error { return s.save(ctx, u) }
-	checkpoint := save
+	checkpoint := func(u blob.Upload) error { return s.save(ctx, u) }
 	if s.whole {
 		checkpoint = func(blob.Upload) error { return nil }
 	}
-	u, err := s.r.blobs.Append(ctx, u, src, length, save, checkpoint)
-	if err == nil && finishing || err != nil && s.whole {
+	u, err := s.r.blobs.Append(ctx, u, src, length, func() (string, error) { return s.begin(ctx, finishing) }, checkpoint)
+	if err == nil && finishing {
+		return u, nil
+	}
+	if err != nil && s.whole {
+		if s.key != "" { // nothing of it is to stay
+			err = errors.Join(err, s.r.blobs.Abort(context.WithoutCancel(ctx), u))
+		}
 		return u, err
 	}
 	if u.Size > before || u.Key != s.row.Key {
 		// What is in place stays in place: the client may ask where to go on.
-		if serr := s.save(context.WithoutCancel(ctx), u); serr != nil && err == nil {
+		serr := s.save(context.WithoutCancel(ctx), u)
+		if s.key != "" && fault.Is(serr, fault.TooMany) {
+			// Nobody can go on with these bytes: they are not to lie there
+			// until the reservation of their key is over.
+			serr = errors.Join(serr, s.r.blobs.Abort(context.WithoutCancel(ctx), u))
+		}
+		if serr != nil && err == nil {
 			err = serr
 		}
 	}
@@ -242,6 +270,9 @@ func (s *session) receive(ctx context.Context, off, length int64, src io.Reader,
 func (s *session) discard(ctx context.Context, state string) error {
 	key := s.row.Key
 	_, err := db.Update(context.WithoutCancel(ctx), s.r.db, func(tx *db.Tx) (int64, error) {
+		if err := adopt(tx, s.key, s.r.keys.life); err != nil {
+			return 0, err
+		}
 		if key != "" {
 			if err := addGarbage(tx, key); err != nil {
 				return 0, err
@@ -250,6 +281,7 @@ func (s *session) discard(ctx context.Context, state string) error {
 		return s.saveTx(tx, s.blob(), state, "")
 	})
 	if err == nil {
+		s.key = ""
 		s.r.wakeCollector()
 	}
 	return err
@@ -276,7 +308,7 @@ func (s *session) complete(ctx context.Context, u blob.Upload, d oci.Digest) (oc
 	s.set(u)
 	u, err := s.r.blobs.Finish(ctx, u, d)
 	if err != nil {
-		if s.saved {
+		if s.saved || s.key != "" {
 			if serr := s.failed(ctx, err); serr != nil {
 				s.r.log.ErrorContext(ctx, "the state of an upload was not saved", "err", serr)
 			}
@@ -289,6 +321,9 @@ func (s *session) complete(ctx context.Context, u blob.Upload, d oci.Digest) (oc
 			return 0, err
 		}
 		if err := lockRepo(tx, rp.ID, s.name, tx.ForKeyShare()); err != nil {
+			return 0, err
+		}
+		if err := adopt(tx, s.key, s.r.keys.life); err != nil {
 			return 0, err
 		}
 		size, err := s.r.commitBlob(tx, rp, d, u)
@@ -306,7 +341,7 @@ func (s *session) complete(ctx context.Context, u blob.Upload, d oci.Digest) (oc
 	if !s.saved {
 		s.r.ids.finished(s.token.Nonce, d)
 	}
-	s.row.State, s.row.Digest = uploadDone, string(d)
+	s.row.State, s.row.Digest, s.key = uploadDone, string(d), ""
 	return oci.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: size}, nil
 }
 

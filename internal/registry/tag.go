@@ -10,16 +10,30 @@ import (
 	"berth.dev/berth/internal/oci"
 )
 
+// maxTagTries bounds a race with somebody who makes and deletes the same tag.
+const maxTagTries = 3
+
 type tagTarget struct {
 	Manifest int64
 	Digest   string
 }
 
 // setTag points a tag to a manifest and tells whether it did not before. What
-// it pointed to is reviewed when its undelete window is over.
-func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string) (moved bool, err error) {
-	old, err := currentTag(tx, rp.ID, name)
-	if errors.Is(err, db.ErrNone) {
+// it pointed to is reviewed when its undelete window is over. Where the
+// manifest is a new one the tag often is, too: then it is made without a look.
+// The caller settles moves.
+func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, manifest int64, d oci.Digest, cause string, isNew bool, moves *tagMoves) (moved bool, err error) {
+	var old tagTarget
+	for try := 0; ; try++ {
+		if !isNew || try > 0 {
+			old, err = currentTag(tx, rp.ID, name)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, db.ErrNone) {
+				return false, err
+			}
+		}
 		n, err := tx.Exec(`INSERT INTO tag (repository, name, manifest, created, updated) VALUES ($1, $2, $3, $4, $4)
 			ON CONFLICT (repository, name) DO NOTHING`, rp.ID, name, manifest, tx.Micros())
 		if err != nil {
@@ -27,14 +41,14 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 		}
 		if n == 1 {
 			tx.Invalidate(manifestKey{rp.ID, name})
+			moves.tags++
+			moves.gain(manifest)
 			return true, addTagEvent(tx, rp.ID, name, string(d), "", who, cause)
 		}
-		// Another push has made it since; now it is there to be locked.
-		if old, err = currentTag(tx, rp.ID, name); err != nil {
-			return false, err
+		// It is there after all, to be locked and read, unless it goes again.
+		if try == maxTagTries {
+			return false, fault.New(fault.Unavailable, "The tag %s is being changed; push again.", name)
 		}
-	} else if err != nil {
-		return false, err
 	}
 	if old.Manifest == manifest {
 		return false, nil
@@ -43,6 +57,8 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 		return false, err
 	}
 	tx.Invalidate(manifestKey{rp.ID, name})
+	moves.lose(old.Manifest)
+	moves.gain(manifest)
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
@@ -70,9 +86,8 @@ func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
 }
 
 func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause string) error {
-	_, err := tx.Exec(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	return tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created)`,
 		repo, tag, digest, previous, who.String(), cause, tx.Micros())
-	return err
 }
 
 // Tags lists a repository's tags by name, those behind after.
@@ -96,27 +111,42 @@ func (r *Registry) DeleteTag(ctx context.Context, who iam.Caller, name oci.Name,
 		if err != nil {
 			return none, err
 		}
-		old, err := currentTag(tx, rp.ID, tag)
-		if errors.Is(err, db.ErrNone) {
+		var moves tagMoves
+		switch there, err := r.dropTag(tx, who, rp, tag, "delete", &moves); {
+		case err != nil:
+			return none, err
+		case !there:
 			return none, fault.New(fault.TagUnknown, "The repository %s has no tag %s.", name, tag)
 		}
-		if err != nil {
+		if err := r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+":"+tag, "ok"); err != nil {
 			return none, err
 		}
-		if _, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2`, rp.ID, tag); err != nil {
-			return none, err
-		}
-		tx.Invalidate(manifestKey{rp.ID, tag})
-		tx.AfterCommit(r.wakeCollector)
-		if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
-			return none, err
-		}
-		if err := addTagEvent(tx, rp.ID, tag, "", old.Digest, who, "delete"); err != nil {
-			return none, err
-		}
-		return none, r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+":"+tag, "ok")
+		return none, r.settle(tx, rp, &moves, false)
 	})
 	return err
+}
+
+// dropTag removes a tag and tells whether it was there. The caller settles
+// moves.
+func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause string, moves *tagMoves) (bool, error) {
+	old, err := currentTag(tx, rp.ID, tag)
+	if errors.Is(err, db.ErrNone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if _, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2`, rp.ID, tag); err != nil {
+		return false, err
+	}
+	moves.tags--
+	moves.lose(old.Manifest)
+	tx.Invalidate(manifestKey{rp.ID, tag})
+	tx.AfterCommit(r.wakeCollector)
+	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
+		return false, err
+	}
+	return true, addTagEvent(tx, rp.ID, tag, "", old.Digest, who, cause)
 }
 
 // History lists what happened to a tag (tag "": to all tags), the newest

@@ -44,6 +44,7 @@ type Repo struct {
 	Created     time.Time
 	Updated     time.Time // last push or change
 	Tags        int64
+	Size        int64 // bytes: config and layers of the manifests that have a tag, of each once
 	Pulls       int64
 }
 

@@ -25,9 +25,12 @@ type Config struct {
 	Log            Log
 	Limits         Limits
 	Tokens         Tokens
+	Signatures     Signatures
 	Uploads        Uploads
 	Collection     Collection
 	Organizations  Organizations
+	Retention      Retention
+	Quotas         Quotas
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -57,8 +60,13 @@ type Limits struct {
 	Drain         time.Duration // for the requests in flight when the server ends
 }
 
-// Tokens are those of the docker token flow.
-type Tokens struct{ Life time.Duration }
+// Tokens are those of the docker token flow and those of the management API.
+type Tokens struct{ Life, ManagementLife time.Duration }
+
+// Signatures of requests of the management API.
+type Signatures struct {
+	RefuseReplay bool // one that changes something counts once
+}
 
 // Uploads that are not finished.
 type Uploads struct {
@@ -77,6 +85,18 @@ type Organizations struct {
 	CreateOnPush bool
 	UsersCreate  bool // every user, not administrators alone
 	PerAccount   int  // 0: no limit
+}
+
+// Retention bounds the numbers in retention policies.
+type Retention struct {
+	Days int // that tags stay at most
+	Num  int // of tags that stay at most
+}
+
+// Quotas bound what users put into the registry; 0 is no limit.
+type Quotas struct {
+	Repositories int // of one account
+	Tags         int // of one repository
 }
 
 // Storage keeps room for the database to delete.
@@ -122,10 +142,11 @@ func Default() Config {
 		Region:        "region-1",
 		Log:           Log{Level: slog.LevelInfo, Format: "text"},
 		Limits:        Limits{Requests: 4096, UploadMemory: 64 << 20, CacheMemory: 32 << 20, Header: 64 << 10, HeaderTimeout: 10 * time.Second, Idle: 2 * time.Minute, Progress: 30 * time.Second, Drain: 30 * time.Second},
-		Tokens:        Tokens{Life: time.Hour},
+		Tokens:        Tokens{Life: time.Hour, ManagementLife: 24 * time.Hour},
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
-		Organizations: Organizations{PerAccount: 0},
+		Organizations: Organizations{PerAccount: 5},
+		Retention:     Retention{Days: 365, Num: 1000},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
 	}
@@ -157,6 +178,8 @@ func (c *Config) Keys() []Key {
 		{"limits.progress", (*durationValue)(&c.Limits.Progress), "`time` one read or write of a body may take"},
 		{"limits.drain", (*durationValue)(&c.Limits.Drain), "`time` requests in flight have when the server ends"},
 		{"tokens.life", (*durationValue)(&c.Tokens.Life), "`time` a registry token is valid"},
+		{"tokens.management_life", (*durationValue)(&c.Tokens.ManagementLife), "`time` a token of the management API is valid"},
+		{"signatures.refuse_replay", (*boolValue)(&c.Signatures.RefuseReplay), "a signature that changes something counts once"},
 		{"uploads.life", (*durationValue)(&c.Uploads.Life), "`time` an upload may stay untouched"},
 		{"uploads.open", (*intValue)(&c.Uploads.Open), "`number` of unfinished uploads of one user or key"},
 		{"collection.grace", (*durationValue)(&c.Collection.Grace), "`time` that something without reference is kept"},
@@ -166,6 +189,10 @@ func (c *Config) Keys() []Key {
 		{"organizations.create_on_push", (*boolValue)(&c.Organizations.CreateOnPush), "a push creates the organization as well"},
 		{"organizations.users_create", (*boolValue)(&c.Organizations.UsersCreate), "every user may create organizations, not administrators alone"},
 		{"organizations.per_account", (*intValue)(&c.Organizations.PerAccount), "`number` of organizations of one account, 0 for any"},
+		{"retention.days", (*intValue)(&c.Retention.Days), "`number` of days that a retention policy can name"},
+		{"retention.num", (*intValue)(&c.Retention.Num), "`number` of tags that a retention policy can name"},
+		{"quotas.repositories", (*intValue)(&c.Quotas.Repositories), "`number` of repositories of one account, 0 for any"},
+		{"quotas.tags", (*intValue)(&c.Quotas.Tags), "`number` of tags of one repository, 0 for any"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

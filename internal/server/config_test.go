@@ -122,6 +122,8 @@ func TestValidationNamesTheKey(t *testing.T) {
 		"uploads.life=2d":              "collection.grace: ",
 		"storage.reserve_percent=80":   "storage.reserve_percent: ",
 		"organizations.per_account=-1": "organizations.per_account: ",
+		"retention.days=0":             "retention.days: ",
+		"retention.num=-1":             "retention.num: ",
 		"database=mysql://x":           "BERTH_DATABASE: ",
 		"trusted_proxies=here":         "BERTH_TRUSTED_PROXIES: ",
 		"allow_plain_http=perhaps":     "BERTH_ALLOW_PLAIN_HTTP: ",

@@ -13,6 +13,7 @@ import (
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/registry"
+	"berth.dev/berth/internal/retention"
 )
 
 // A core is a registry without its HTTP surfaces: what the server and a
@@ -48,7 +49,8 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	if c.iam, err = iam.New(ctx, c.db, iam.Options{
-		Master: master.bytes, Region: cfg.Region, TokenLife: cfg.Tokens.Life, UsersCreate: cfg.Organizations.UsersCreate, Log: log,
+		Master: master.bytes, Region: cfg.Region, TokenLife: cfg.Tokens.Life, APITokenLife: cfg.Tokens.ManagementLife,
+		RefuseReplay: cfg.Signatures.RefuseReplay, UsersCreate: cfg.Organizations.UsersCreate, Log: log,
 	}); err != nil {
 		other := errors.Is(err, iam.ErrOtherMaster)
 		sealed = !other && !errors.Is(err, iam.ErrNotBegun)
@@ -68,16 +70,19 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	})
 	c.registry = registry.New(c.db, c.iam, c.blobs, registry.Options{
 		// The registry takes zero for its own default; here it means at once.
-		Grace:        max(cfg.Collection.Grace, 1),
-		Undelete:     max(cfg.Collection.Undelete, 1),
-		KeepUntagged: cfg.Collection.KeepUntagged,
-		SweepEvery:   cfg.Collection.Sweep,
-		UploadLife:   cfg.Uploads.Life,
-		OpenUploads:  cfg.Uploads.Open,
-		CreateOnPush: cfg.Organizations.CreateOnPush,
-		OrgsPerOwner: cfg.Organizations.PerAccount,
-		CacheBytes:   int64(cfg.Limits.CacheMemory),
-		Log:          log,
+		Grace:         max(cfg.Collection.Grace, 1),
+		Undelete:      max(cfg.Collection.Undelete, 1),
+		KeepUntagged:  cfg.Collection.KeepUntagged,
+		SweepEvery:    cfg.Collection.Sweep,
+		UploadLife:    cfg.Uploads.Life,
+		OpenUploads:   cfg.Uploads.Open,
+		CreateOnPush:  cfg.Organizations.CreateOnPush,
+		OrgsPerOwner:  cfg.Organizations.PerAccount,
+		ReposPerOwner: cfg.Quotas.Repositories,
+		TagsPerRepo:   cfg.Quotas.Tags,
+		CacheBytes:    int64(cfg.Limits.CacheMemory),
+		Retention:     retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
+		Log:           log,
 	})
 	return c, nil
 }

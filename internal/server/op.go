@@ -40,9 +40,9 @@ func (o Op[In, Out]) endpoint() endpoint {
 // endpoints is the table of everything the socket serves.
 func endpoints() []endpoint {
 	return []endpoint{
-		CreateAccount.endpoint(), ListAccounts.endpoint(), EnableAccount.endpoint(),
-		CreateUser.endpoint(), ListUsers.endpoint(), SetPassword.endpoint(), EnableUser.endpoint(), SetAdmin.endpoint(), DeleteUser.endpoint(),
-		CreateKey.endpoint(), ListKeys.endpoint(), EnableKey.endpoint(), DeleteKey.endpoint(),
+		CreateAccount.endpoint(), ListAccounts.endpoint(), EnableAccount.endpoint(), ChangeAccount.endpoint(),
+		CreateUser.endpoint(), ListUsers.endpoint(), SetPassword.endpoint(), EnableUser.endpoint(), SetAdmin.endpoint(), DeleteUser.endpoint(), ChangeUser.endpoint(),
+		CreateKey.endpoint(), ListKeys.endpoint(), EnableKey.endpoint(), DeleteKey.endpoint(), ChangeKey.endpoint(), RotateSigning.endpoint(),
 		CreateOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),

@@ -13,6 +13,15 @@ type Account struct {
 	Name    string    `json:"name"`
 	Enabled bool      `json:"enabled"`
 	Created time.Time `json:"created"`
+	OrgID   string    `json:"org_id"`
+	OrgPath string    `json:"org_path"`
+}
+
+// SetAccount is the argument of ChangeAccount; null stays as it is.
+type SetAccount struct {
+	Named
+	OrgID   *string `json:"org_id"`
+	OrgPath *string `json:"org_path"`
 }
 
 // Named is the argument of operations on one thing.
@@ -44,6 +53,13 @@ var EnableAccount = Op[Switch, None]{"account.enable", func(ctx context.Context,
 	return None{}, c.iam.SetAccountEnabled(ctx, iam.Operator(), in.Name, in.On)
 }}
 
+// ChangeAccount says where a tenant (Named.Name) stands in a directory of
+// organizations.
+var ChangeAccount = Op[SetAccount, Account]{"account.set", func(ctx context.Context, c *core, in SetAccount) (Account, error) {
+	a, err := c.iam.ChangeAccount(ctx, iam.Operator(), in.Name, iam.AccountChange{OrgID: in.OrgID, OrgPath: in.OrgPath})
+	return account(a), err
+}}
+
 func account(a iam.Account) Account {
-	return Account{ID: a.ID, Name: a.Name, Enabled: a.Enabled, Created: a.Created}
+	return Account{ID: a.ID, Name: a.Name, Enabled: a.Enabled, Created: a.Created, OrgID: a.OrgID, OrgPath: a.OrgPath}
 }

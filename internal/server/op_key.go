@@ -76,6 +76,18 @@ var EnableKey = Op[Switch, None]{"key.enable", func(ctx context.Context, c *core
 	return None{}, c.iam.SetKeyEnabled(ctx, iam.Operator(), in.Name, in.On)
 }}
 
+// SetKey is the argument of ChangeKey: Named.Name is the access part.
+type SetKey struct {
+	Named
+	Description *string `json:"description"` // null stays as it is
+}
+
+// ChangeKey gives a key another description.
+var ChangeKey = Op[SetKey, AccessKey]{"key.set", func(ctx context.Context, c *core, in SetKey) (AccessKey, error) {
+	k, err := c.iam.ChangeKey(ctx, iam.Operator(), in.Name, iam.KeyChange{Description: in.Description})
+	return key(k), err
+}}
+
 // DeleteKey removes a key (Named.Name is its access part).
 var DeleteKey = Op[Named, None]{"key.delete", func(ctx context.Context, c *core, in Named) (None, error) {
 	return None{}, c.iam.DeleteKey(ctx, iam.Operator(), in.Name)

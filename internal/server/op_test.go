@@ -36,6 +36,11 @@ func operate(t *testing.T, l *Local) []string {
 	note("again", err)
 	_, err = Call(ctx, l, EnableAccount, Switch{Named: Named{Name: "acme"}, On: false})
 	note("disable", err)
+	path := "root/acme"
+	a, err = Call(ctx, l, ChangeAccount, SetAccount{Named: Named{Name: "acme"}, OrgPath: &path})
+	note("account in "+a.OrgPath+" "+a.OrgID, err)
+	_, err = Call(ctx, l, ChangeAccount, SetAccount{Named: Named{Name: "nowhere"}, OrgPath: &path})
+	note("nowhere", err)
 	accounts, err := Call(ctx, l, ListAccounts, List{})
 	for _, a := range accounts.Items {
 		note("account "+a.Name+map[bool]string{true: " on", false: " off"}[a.Enabled], err)
@@ -51,6 +56,9 @@ func operate(t *testing.T, l *Local) []string {
 	note("admin", err)
 	_, err = Call(ctx, l, EnableUser, Switch{Named: Named{Name: "alice"}, On: false})
 	note("disable", err)
+	text := "on call"
+	u, err = Call(ctx, l, ChangeUser, SetUser{Named: Named{Name: "alice"}, Description: &text})
+	note("user "+u.Name+" "+u.Description+" "+u.AccessMode, err)
 	_, err = Call(ctx, l, EnableUser, Switch{Named: Named{Name: "nobody"}, On: false})
 	note("disable nobody", err)
 	users, err := Call(ctx, l, ListUsers, List{})
@@ -70,6 +78,10 @@ func operate(t *testing.T, l *Local) []string {
 		t.Errorf("keys %+v", keys)
 	}
 	note("keys", err)
+	changed, err := Call(ctx, l, ChangeKey, SetKey{Named: Named{Name: k.Access}, Description: &text})
+	note("key "+changed.Description, err)
+	_, err = Call(ctx, l, RotateSigning, Rotation{})
+	note("rotate", err)
 	_, err = Call(ctx, l, DeleteKey, Named{Name: k.Access})
 	note("delete", err)
 	_, err = Call(ctx, l, DeleteKey, Named{Name: "NOSUCHKEY"})

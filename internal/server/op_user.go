@@ -9,12 +9,14 @@ import (
 
 // User is a user as the command shows it.
 type User struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"`
-	Account string    `json:"account_id"`
-	Admin   bool      `json:"admin"`
-	Enabled bool      `json:"enabled"`
-	Created time.Time `json:"created"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Account     string    `json:"account_id"`
+	Admin       bool      `json:"admin"`
+	Enabled     bool      `json:"enabled"`
+	Description string    `json:"description"`
+	AccessMode  string    `json:"access_mode"`
+	Created     time.Time `json:"created"`
 }
 
 // NewUser is the argument of CreateUser.
@@ -30,6 +32,14 @@ type Password struct {
 	Password string `json:"password"`
 }
 
+// SetUser is the argument of ChangeUser; null stays as it is.
+type SetUser struct {
+	Named
+	NewName     *string `json:"new_name"`
+	Description *string `json:"description"`
+	AccessMode  *string `json:"access_mode"`
+}
+
 // CreateUser makes a user who logs in by password.
 var CreateUser = Op[NewUser, User]{"user.create", func(ctx context.Context, c *core, in NewUser) (User, error) {
 	u, err := c.iam.CreateUser(ctx, iam.Operator(), in.Account, in.Name, in.Password, in.Admin)
@@ -42,10 +52,18 @@ var ListUsers = Op[List, Page[User]]{"user.list", func(ctx context.Context, c *c
 	return pageOf(p.Items, p.More, user, func(u iam.User) string { return u.Name }), err
 }}
 
-// SetPassword replaces a password. Logins by the old one and refresh tokens end
-// at once; registry tokens that were issued live out tokens.life.
+// SetPassword replaces a password. Logins by the old one, refresh tokens and
+// tokens of the management API end at once; registry tokens live out tokens.life.
 var SetPassword = Op[Password, None]{"user.password", func(ctx context.Context, c *core, in Password) (None, error) {
 	return None{}, c.iam.SetPassword(ctx, iam.Operator(), in.Account, in.Name, in.Password)
+}}
+
+// ChangeUser gives a user another name, description or access mode. Another
+// name ends logins by the old one.
+var ChangeUser = Op[SetUser, User]{"user.set", func(ctx context.Context, c *core, in SetUser) (User, error) {
+	ref := iam.UserRef{Name: in.Name, Account: iam.AccountRef{Name: in.Account}}
+	u, err := c.iam.ChangeUser(ctx, iam.Operator(), ref, iam.UserChange{Name: in.NewName, Description: in.Description, AccessMode: (*iam.AccessMode)(in.AccessMode)})
+	return user(u), err
 }}
 
 // EnableUser lets a user in or keeps the user out.
@@ -64,5 +82,6 @@ var DeleteUser = Op[Named, None]{"user.delete", func(ctx context.Context, c *cor
 }}
 
 func user(u iam.User) User {
-	return User{ID: u.ID, Name: u.Name, Account: u.Account, Admin: u.Admin, Enabled: u.Enabled, Created: u.Created}
+	return User{ID: u.ID, Name: u.Name, Account: u.Account, Admin: u.Admin, Enabled: u.Enabled,
+		Description: u.Description, AccessMode: string(u.AccessMode), Created: u.Created}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"berth.dev/berth/internal/iamapi"
 	"berth.dev/berth/internal/ociapi"
 	"berth.dev/berth/internal/swrapi"
 	"berth.dev/berth/internal/web"
@@ -18,12 +19,16 @@ import (
 func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *prometheus.Registry, h *health) []web.Mount {
 	oci := ociapi.New(c.registry, c.iam, ociapi.Options{Origin: origin, Metrics: m})
 	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject})
+	identity := iamapi.New(c.iam, iamapi.Options{Origin: origin, Metrics: m, Region: cfg.Region})
 	out := []web.Mount{
 		{Path: "/v2/manage/", Handler: swr},
 		{Path: "/v3/manage/", Handler: swr},
 		{Path: "/v2", Handler: oci},
 		{Path: "/v2/", Handler: oci},
 		{Path: ociapi.TokenPath, Handler: oci.TokenHandler()},
+		{Path: "/v3", Handler: identity},
+		{Path: "/v3/", Handler: identity},
+		{Path: "/v3.0/", Handler: identity},
 		{Path: "/healthz", Handler: named(m.Route("healthz", failPlain), h.alive)},
 		{Path: "/readyz", Handler: named(m.Route("readyz", failPlain), h.ready)},
 		{Path: "/", Handler: root(m, origin)},

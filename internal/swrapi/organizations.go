@@ -9,16 +9,19 @@ import (
 
 var organizationRoutes = []route{
 	{method: http.MethodPost, pattern: "/v2/manage/namespaces", name: "CreateNamespace", do: iam.CreateOrg, about: anOrg, handle: (*API).createOrg},
+	{method: http.MethodGet, pattern: "/v2/manage/namespaces", name: "ListNamespaces", do: iam.ListOrgs, about: anOrg, handle: (*API).listOrgs},
 	{method: http.MethodGet, pattern: "/v2/manage/namespaces/{namespace}", name: "ShowNamespace", do: iam.ShowOrg, about: anOrg, handle: (*API).showOrg},
 	{method: http.MethodDelete, pattern: "/v2/manage/namespaces/{namespace}", name: "DeleteNamespaces", do: iam.DeleteOrg, about: anOrg, handle: (*API).deleteOrg},
 }
 
-// namespace is an organization.
+// namespace is an organization. The counts are in lists.
 type namespace struct {
 	ID          int64  `json:"id"`
 	Name        string `json:"name"`
 	CreatorName string `json:"creator_name"`
 	Auth        int64  `json:"auth"`
+	Repos       *int64 `json:"repo_count,omitempty"`
+	Users       *int64 `json:"access_user_count,omitempty"`
 }
 
 func namespaceOf(o registry.Org, right iam.Right) namespace {
@@ -39,6 +42,36 @@ func (a *API) createOrg(c *call) error {
 		return err
 	}
 	return c.created(empty{})
+}
+
+// maxOrgs bounds a list that clients cannot page through.
+const maxOrgs = 100_000
+
+func (a *API) listOrgs(c *call) error {
+	l, err := c.filters("namespace", "mode")
+	if err != nil {
+		return err
+	}
+	f := registry.OrgFilter{Name: l.values["namespace"], Visible: l.values["mode"] == "visible"}
+	out := struct {
+		Namespaces []namespace `json:"namespaces"`
+	}{[]namespace{}}
+	for after := ""; len(out.Namespaces) < maxOrgs; {
+		p, err := a.reg.ListOrgs(c.r.Context(), c.who, f, after, maxLimit)
+		if err != nil {
+			return err
+		}
+		for _, o := range p.Items {
+			n := namespaceOf(o.Org, o.Right)
+			n.Repos, n.Users = &o.Repos, &o.Users
+			out.Namespaces = append(out.Namespaces, n)
+			after = o.Name
+		}
+		if !p.More {
+			break
+		}
+	}
+	return c.ok(out)
 }
 
 func (a *API) showOrg(c *call) error {

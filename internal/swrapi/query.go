@@ -26,15 +26,31 @@ const maxLimit = 1000
 // columns are the names that order_column may have.
 type columns []string
 
-// list reads the query. keys are the filters that the operation knows; others
-// are ignored. Errors: FilterInvalid, PageInvalid.
+// list reads the query: filters, window and order. Errors: FilterInvalid,
+// PageInvalid.
 func (c *call) list(order columns, keys ...string) (list, error) {
-	l := list{values: map[string]string{}}
-	get := c.query.Get
+	l, get, err := c.parameters(keys)
+	if err != nil {
+		return l, err
+	}
+	return l, l.window(get, order)
+}
+
+// filters reads the query of a list without window and order, as list does.
+func (c *call) filters(keys ...string) (list, error) {
+	l, _, err := c.parameters(keys)
+	return l, err
+}
+
+// parameters finds out where the parameters stand, in the query or in its
+// filter. keys are those that the operation knows; others are ignored.
+func (c *call) parameters(keys []string) (l list, get func(string) string, err error) {
+	l = list{values: map[string]string{}}
+	get = c.query.Get
 	if f := c.query.Get("filter"); f != "" {
 		pairs, err := parseFilter(f)
 		if err != nil {
-			return l, err
+			return l, get, err
 		}
 		l.filter = true
 		get = func(k string) string { return pairs[k] }
@@ -44,7 +60,7 @@ func (c *call) list(order columns, keys ...string) (list, error) {
 			l.values[k] = v
 		}
 	}
-	return l, l.window(get, order)
+	return l, get, nil
 }
 
 // parseFilter reads `key::value|key::value`.

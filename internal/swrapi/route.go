@@ -24,7 +24,14 @@ type route struct {
 func routes() [][]route {
 	return [][]route{
 		organizationRoutes,
+		repositoryRoutes,
+		tagRoutes,
+		accountRoutes,
 		grantRoutes,
+		triggerRoutes,
+		retentionRoutes,
+		syncRoutes,
+		accessoryRoutes,
 	}
 }
 

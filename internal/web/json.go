@@ -23,6 +23,12 @@ func ReadJSON(r *http.Request, limit int64, v any) error {
 	if err != nil {
 		return err
 	}
+	return DecodeJSON(b, v)
+}
+
+// DecodeJSON is ReadJSON for a body that was read already. Errors:
+// fault.Invalid.
+func DecodeJSON(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	if err := d.Decode(v); err != nil {
 		return fault.Wrap(fault.Invalid, err, "The body is not the JSON that is expected here.")
