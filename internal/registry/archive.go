@@ -132,7 +132,10 @@ func (a *archiveRow) failure() *fault.Error {
 		return nil
 	}
 	f := &fault.Error{Code: fault.Code(a.Code), Msg: a.Message}
-	if a.Defect != "" {
+	switch {
+	case f.Code == fault.Quota:
+		f.Detail = a.Defect // which quota
+	case a.Defect != "":
 		f.Detail = archive.Defect(a.Defect)
 	}
 	return f

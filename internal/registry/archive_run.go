@@ -247,7 +247,13 @@ func (u *unpacking) failed(ctx context.Context, cause error, ended bool) error {
 			_, err := tx.Exec(`UPDATE archive SET claim = '', due = $3, attempts = $4 WHERE id = $1 AND claim = $2 AND state = 'unpacking'`, u.a.ID, u.claim, due, attempts)
 			return err
 		}
-		defect, _ := f.Detail.(archive.Defect)
+		var defect archive.Defect
+		switch d := f.Detail.(type) {
+		case archive.Defect:
+			defect = d
+		case string: // which quota
+			defect = archive.Defect(d)
+		}
 		n, err := tx.Exec(`UPDATE archive SET state = 'failed', claim = '', code = $3, defect = $4, message = $5, updated = $6, expires = $7
 			WHERE id = $1 AND claim = $2 AND state = 'unpacking'`,
 			u.a.ID, u.claim, string(f.Code), string(defect), f.Msg, tx.Micros(), tx.Micros()+u.r.o.UploadLife.Microseconds())
