@@ -61,6 +61,16 @@ func FindAccount(ctx context.Context, q db.Querier, name string) (Account, error
 	return findAccount(ctx, q, name, "")
 }
 
+// FindAccountByID looks an account up by its id. It asks nobody's right.
+// Errors: fault.AccountUnknown.
+func FindAccountByID(ctx context.Context, q db.Querier, id string) (Account, error) {
+	row, err := db.One[accountRow](ctx, q, selectAccount+`WHERE id = $1`, id)
+	if errors.Is(err, db.ErrNone) {
+		return Account{}, fault.New(fault.AccountUnknown, "There is no account with the id %s.", id)
+	}
+	return row.account(), err
+}
+
 func findAccount(ctx context.Context, q db.Querier, name, lock string) (Account, error) {
 	where, args := `WHERE name = $1`, []any{name}
 	if name == "" {

@@ -91,6 +91,7 @@ const (
 	ShowSync        Action = "swr:repo:getSyncRepoJobInfo"
 
 	CreateLogin  Action = "swr::createLoginSecret"
+	CreateAgency Action = "swr::createAgency"
 	ListQuotas   Action = "swr::listQuotas"
 	ShowOverview Action = "swr::getDomainOverview"
 	ShowReports  Action = "swr::getDomainResourceReports"
@@ -137,6 +138,7 @@ type rule struct {
 	scope     scope
 	org, repo Right
 	public    bool   // also allowed on a public repository, for everyone
+	shared    bool   // also allowed on a repository of another account that is shared with the caller's
 	users     bool   // also allowed to every user of the account, where Options.UsersCreate is set
 	does      string // for sentences: "You may not <does> <name>"
 }
@@ -165,7 +167,7 @@ var rules = map[Action]rule{
 	ShowRepo:        content(Read, "see"),
 	ListRepos:       {scope: inAccount, org: Read, repo: Read, does: "list repositories"},
 	ListSharedRepos: {scope: inAccount, does: "list shared repositories"},
-	Pull:            {scope: onContent, org: Read, repo: Read, public: true, does: "pull from"},
+	Pull:            {scope: onContent, org: Read, repo: Read, public: true, shared: true, does: "pull from"},
 	Push:            organization(Edit, "push to"),
 	ListTags:        content(Read, "list tags of"),
 	CreateTag:       organization(Edit, "tag images in"),
@@ -199,9 +201,10 @@ var rules = map[Action]rule{
 	SyncNow:         content(Manage, "synchronize"),
 	DeleteSync:      content(Manage, "end the synchronization of"),
 	ListSyncs:       content(Read, "see the synchronization of"),
-	ShowSync:        content(Read, "see the synchronization of"),
+	ShowSync:        {scope: inAccount, org: Read, repo: Read, does: "see the synchronization"},
 
 	CreateLogin:  {scope: inAccount, does: "make a login command"},
+	CreateAgency: {scope: onAccount, does: "let the registry act for it"},
 	ListQuotas:   {scope: inAccount, does: "see quotas"},
 	ShowOverview: {scope: inAccount, does: "see the overview"},
 	ShowReports:  {scope: inAccount, does: "see the reports"},

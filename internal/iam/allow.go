@@ -17,6 +17,12 @@ import (
 // account.
 func (a *Authority) Allow(tx *db.Tx, who Caller, do Action, on Resource) error {
 	d, r, s, err := a.judge(who, do, on, tx.Now(), func(about ask) (*standing, error) { return a.standingIn(tx, who.Account, about) })
+	if err == nil && across(d, r, who, on) {
+		var until int64
+		if until, err = a.sharedUntilIn(tx, who.Account, on); tx.Micros() < until {
+			d = allowed
+		}
+	}
 	if err == nil && d != allowed {
 		err = a.refuse(tx.Context(), d, r, s, who, do, on)
 	}
@@ -24,7 +30,7 @@ func (a *Authority) Allow(tx *db.Tx, who Caller, do Action, on Resource) error {
 }
 
 // Check is Allow for reads, through the cache: an answer is as old as the
-// epochs of the account. It takes no SQL where the caller asked before.
+// epochs of the account, and of the owner's where the repository is shared. It takes no SQL where the caller asked before.
 func (a *Authority) Check(ctx context.Context, who Caller, do Action, on Resource) error {
 	d, r, s, err := a.look(ctx, who, do, on)
 	if err == nil && d != allowed {
@@ -42,7 +48,15 @@ func (a *Authority) May(ctx context.Context, who Caller, do Action, on Resource)
 
 // look decides through the cache.
 func (a *Authority) look(ctx context.Context, who Caller, do Action, on Resource) (decision, rule, *standing, error) {
-	return a.judge(who, do, on, a.now(), func(about ask) (*standing, error) { return a.standing(ctx, who.Account, about) })
+	now := a.now()
+	d, r, s, err := a.judge(who, do, on, now, func(about ask) (*standing, error) { return a.standing(ctx, who.Account, about) })
+	if err == nil && across(d, r, who, on) {
+		var until int64
+		if until, err = a.sharedUntil(ctx, who.Account, on); now.UnixMicro() < until {
+			d = allowed
+		}
+	}
+	return d, r, s, err
 }
 
 // judge decides by what find knows of the caller. Where a right on the
@@ -72,7 +86,7 @@ func (a *Authority) judge(who Caller, do Action, on Resource, now time.Time, fin
 
 // question finds the rule of an action, and what must be known of the caller
 // to apply it; without a user, nothing. Rights are asked for in the caller's
-// own account only: nobody has any in another.
+// own account only: nobody has any in another, but what is shared (share.go).
 func question(who Caller, do Action, on Resource) (rule, ask, error) {
 	r, ok := ruleOf(do)
 	if !ok {

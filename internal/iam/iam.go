@@ -52,6 +52,7 @@ type Authority struct {
 	standings *cache[ask, *cachedStanding]
 	verified  *cache[fingerprint, verified]
 	tokens    *cache[string, *parsed]
+	shares    *cache[sharing, cachedShare]
 	revoked   *cache[string, revocation] // by token
 	projects  *cache[string, string]     // owner by project
 
@@ -109,6 +110,7 @@ func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 		standings: newCache[ask, *cachedStanding](maxStandings),
 		verified:  newCache[fingerprint, verified](maxVerified),
 		tokens:    newCache[string, *parsed](maxTokens),
+		shares:    newCache[sharing, cachedShare](maxShares),
 		revoked:   newCache[string, revocation](maxRevoked),
 		projects:  newCache[string, string](maxProjects),
 		prints:    newFingerprints(), hasher: newHasher(o.Argon), slow: newSlowdown(),

@@ -44,6 +44,9 @@ func clip(s string) string {
 	return s
 }
 
+// IsName reports whether s can name an account, a user or a project.
+func IsName(s string) bool { return isName(s) }
+
 func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }

@@ -68,6 +68,8 @@ var rowChecks = []rowCheck{
 		WHERE f.child IS NULL AND v.digest IS NULL AND w.kind IS NULL LIMIT $1`},
 	{"repository", "is in an organization that does not exist", `SELECT r.path FROM repository r LEFT JOIN organization o ON o.id = r.organization
 		WHERE r.organization <> 0 AND o.id IS NULL LIMIT $1`},
+	{"share", "a repository has another number of sharing rules than its row says", `SELECT r.path FROM repository r
+		WHERE r.shares <> (SELECT count(*) FROM share s WHERE s.repository = r.id) LIMIT $1`},
 	{"rule", "belongs to a repository that was deleted", `SELECT r.path FROM repository r WHERE r.organization = 0 AND r.id IN
 		(SELECT repository FROM repo_trigger UNION SELECT repository FROM repo_retention UNION SELECT repository FROM repo_sync) LIMIT $1`},
 	{"repository", "was deleted and no review is queued that would empty it", `SELECT r.path FROM repository r

@@ -164,6 +164,10 @@ func TestFsckFinds(t *testing.T) {
 			d.sql(`UPDATE repository SET organization = 12345 WHERE path = 'acme/app'`)
 			return []find{{"repository", "acme/app", "is in an organization that does not exist"}}
 		}},
+		{"a repository with a wrong number of sharing rules", func(d *damage) []find {
+			d.sql(`UPDATE repository SET shares = 1 WHERE path = 'acme/app'`)
+			return []find{{"share", "acme/app", "a repository has another number of sharing rules than its row says"}}
+		}},
 		{"a deleted repository without review", func(d *damage) []find {
 			d.sql(`UPDATE repository SET organization = 0 WHERE path = 'acme/app'`)
 			return []find{{"repository", "acme/app", "was deleted and no review is queued that would empty it"}}

@@ -28,6 +28,8 @@ type Options struct {
 	OrgsPerOwner  int           // organizations of one account; 0: no limit. Berth itself and its operator are not bound by it
 	ReposPerOwner int           // repositories of one account; 0: no limit
 	TagsPerRepo   int           // 0: no limit
+	MaxShares     int           // rules by which one repository is shared; 0: no limit
+	ShareUnknown  bool          // a repository may be shared with an account that does not exist yet
 	OpenUploads   int           // unfinished uploads of one user or key; default 1000
 	ArchiveMax    int64         // bytes of an uploaded archive; default 10 GiB
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
@@ -93,6 +95,9 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	d.OnInvalidate(r.cache.invalidate)
 	return r
 }
+
+// Regions are where images can be synchronized to.
+func (r *Registry) Regions() []string { return r.o.Regions }
 
 // Page is one page of a list; More says that another follows it.
 type Page[T any] struct {

@@ -31,6 +31,9 @@ type Config struct {
 	Organizations  Organizations
 	Retention      Retention
 	Quotas         Quotas
+	Sharing        Sharing
+	Logins         Logins
+	Regions        []string // that images can be synchronized to
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -97,7 +100,16 @@ type Retention struct {
 type Quotas struct {
 	Repositories int // of one account
 	Tags         int // of one repository
+	Shares       int // of one repository
 }
+
+// Sharing of repositories with other accounts.
+type Sharing struct {
+	AllowUnknownTargets bool // such as an account that does not exist yet
+}
+
+// Logins to the registry that clients ask the management API for.
+type Logins struct{ Life time.Duration }
 
 // Storage keeps room for the database to delete.
 type Storage struct {
@@ -147,6 +159,8 @@ func Default() Config {
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 5},
 		Retention:     Retention{Days: 365, Num: 1000},
+		Quotas:        Quotas{Shares: 500},
+		Logins:        Logins{Life: 24 * time.Hour},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
 	}
@@ -193,6 +207,10 @@ func (c *Config) Keys() []Key {
 		{"retention.num", (*intValue)(&c.Retention.Num), "`number` of tags that a retention policy can name"},
 		{"quotas.repositories", (*intValue)(&c.Quotas.Repositories), "`number` of repositories of one account, 0 for any"},
 		{"quotas.tags", (*intValue)(&c.Quotas.Tags), "`number` of tags of one repository, 0 for any"},
+		{"quotas.shares", (*intValue)(&c.Quotas.Shares), "`number` of accounts and organizations that one repository is shared with, 0 for any"},
+		{"sharing.allow_unknown_targets", (*boolValue)(&c.Sharing.AllowUnknownTargets), "a repository may be shared with an account that does not exist yet"},
+		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
+		{"regions", (*namesValue)(&c.Regions), "`names` of the regions that images can be synchronized to"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

@@ -9,7 +9,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"berth.dev/berth/api"
+	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iamapi"
+	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/ociapi"
 	"berth.dev/berth/internal/swrapi"
 	"berth.dev/berth/internal/web"
@@ -17,21 +20,23 @@ import (
 
 // mounts is the public surface, all of it.
 func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *prometheus.Registry, h *health) []web.Mount {
-	oci := ociapi.New(c.registry, c.iam, ociapi.Options{Origin: origin, Metrics: m})
-	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject})
+	images := ociapi.New(c.registry, c.iam, ociapi.Options{Origin: origin, Metrics: m})
+	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject, LoginLife: cfg.Logins.Life})
 	identity := iamapi.New(c.iam, iamapi.Options{Origin: origin, Metrics: m, Region: cfg.Region})
 	out := []web.Mount{
 		{Path: "/v2/manage/", Handler: swr},
 		{Path: "/v3/manage/", Handler: swr},
-		{Path: "/v2", Handler: oci},
-		{Path: "/v2/", Handler: oci},
-		{Path: ociapi.TokenPath, Handler: oci.TokenHandler()},
+		{Path: "/v2", Handler: images},
+		{Path: "/v2/", Handler: imagesElse(images, swr)},
+		{Path: ociapi.TokenPath, Handler: images.TokenHandler()},
 		{Path: "/v3", Handler: identity},
 		{Path: "/v3/", Handler: identity},
 		{Path: "/v3.0/", Handler: identity},
 		{Path: "/healthz", Handler: named(m.Route("healthz", failPlain), h.alive)},
 		{Path: "/readyz", Handler: named(m.Route("readyz", failPlain), h.ready)},
-		{Path: "/", Handler: root(m, origin)},
+		{Path: "/openapi.json", Handler: named(m.Route("openapi", failPlain), described(api.Document))},
+		{Path: "/api", Handler: named(m.Route("api", failPlain), described(api.Page))},
+		{Path: "/", Handler: root(m, origin, swr)},
 	}
 	if cfg.AdminListen == "" {
 		out = append(out, web.Mount{Path: "/metrics", Handler: named(m.Route("metrics", failPlain), figuresHandler(figures).ServeHTTP)})
@@ -52,14 +57,32 @@ func named(rt *web.Route, serve http.HandlerFunc) http.Handler {
 	})
 }
 
+// imagesElse serves the distribution API, and refuses what is neither of it nor
+// of any repository's in the form of the API that it was meant for.
+func imagesElse(images, swr http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if swrapi.Elsewhere(r.URL.Path) {
+			if _, err := oci.ParseRequest(r.Method, r.URL.Path); fault.Is(err, fault.RepoUnknown) {
+				swr.ServeHTTP(w, r)
+				return
+			}
+		}
+		images.ServeHTTP(w, r)
+	})
+}
+
 // root answers "/" by the list of API versions, and every other path that is
 // no route by 404. Nothing is ever redirected.
-func root(m *web.Metrics, origin *web.Origin) http.Handler {
+func root(m *web.Metrics, origin *web.Origin, swr http.Handler) http.Handler {
 	versions := named(m.Route("versions", failPlain), func(w http.ResponseWriter, r *http.Request) { showVersions(w, r, origin) })
 	unknown := m.Route("unknown", failPlain)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			versions.ServeHTTP(w, r)
+			return
+		}
+		if swrapi.Elsewhere(r.URL.Path) {
+			swr.ServeHTTP(w, r)
 			return
 		}
 		web.Of(w).Serve(unknown)

@@ -177,6 +177,20 @@ func TestPublicRoutes(t *testing.T) {
 		{"GET", "/healthz/", 404, `"NOT_FOUND"`},
 		{"POST", "/", 405, `"UNSUPPORTED"`},
 		{"DELETE", "/metrics", 405, `"UNSUPPORTED"`},
+		// What the management API has not is refused in its form.
+		{"GET", "/v9", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		{"GET", "/v2.0", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		{"GET", "/v2/manage", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		{"GET", "/v2/manage/", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		{"GET", "/v3/manage/nothing", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		{"GET", "/v2/0123456789abcdef/instances", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		{"POST", "/v2/0123456789abcdef/instances/1/namespaces/x/repositories", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		{"GET", "/v2/0123456789abcdef/jobs/7", 404, `[{"errorCode":"SVCSTG.SWR.4040083"`},
+		// Repositories may be called so.
+		{"GET", "/v2/acme/instances/x/manifests/v1", 403, `{"errors":[{"code":"DENIED"`},
+		{"GET", "/v2/acme/jobs/tags/list", 403, `{"errors":[{"code":"DENIED"`},
+		{"PATCH", "/v2/acme/jobs/tags/list", 405, `{"errors":[{"code":"UNSUPPORTED"`},
+		{"GET", "/v2/acme/app", 404, `{"errors":[{"code":"NAME_UNKNOWN"`},
 	} {
 		res, body := do(t, s.request(t, tt.method, tt.path, nil))
 		if res.StatusCode != tt.status || !strings.Contains(body, tt.body) {

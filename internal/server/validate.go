@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ func (c *Config) validate() error {
 	}
 	if !validRegion(c.Region) {
 		bad("region", "1 to 64 lower-case letters, digits and hyphens, beginning with a letter")
+	}
+	if err := c.checkRegions(); err != nil {
+		bad("regions", "%w", err)
 	}
 	switch {
 	case c.TLS.Cert != "" && c.TLS.Key == "":
@@ -100,6 +104,8 @@ func (c *Config) ranges() []span {
 		{"retention.num", int64(c.Retention.Num), 1, 1 << 20, number},
 		{"quotas.repositories", int64(c.Quotas.Repositories), 0, 1 << 31, number},
 		{"quotas.tags", int64(c.Quotas.Tags), 0, 1 << 31, number},
+		{"quotas.shares", int64(c.Quotas.Shares), 0, 10000, number},
+		between("logins.life", c.Logins.Life, time.Minute, 365*day),
 		{"storage.reserve_bytes", int64(c.Storage.ReserveBytes), 0, 1 << 50, size},
 		{"storage.reserve_percent", int64(c.Storage.ReservePercent), 0, 50, number},
 	}
@@ -145,4 +151,24 @@ func validRegion(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+const maxRegions = 100
+
+// checkRegions looks at the regions that images can be synchronized to.
+func (c *Config) checkRegions() error {
+	if len(c.Regions) > maxRegions {
+		return fmt.Errorf("there are at most %d regions", maxRegions)
+	}
+	for i, name := range c.Regions {
+		switch {
+		case !validRegion(name):
+			return fmt.Errorf("%q is no name of a region: 1 to 64 lower-case letters, digits and hyphens, beginning with a letter", name)
+		case name == c.Region:
+			return fmt.Errorf("%s is this installation's own region", name)
+		case slices.Contains(c.Regions[:i], name):
+			return fmt.Errorf("%s is there twice", name)
+		}
+	}
+	return nil
 }

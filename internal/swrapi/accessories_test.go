@@ -33,7 +33,7 @@ func TestAccessories(t *testing.T) {
 		return fmt.Sprintf(`{"id":"*","domain_id":"%s","namespace_name":"acme","repo_name":"team/app","sig_tag":"%s","sig_digest":"%s","target_digest":"%s",
 			"size":%d,"type":"%s","created_at":"*","updated_at":"*"}`, w.users["admin"].Account, tag, digest, target, size, kind)
 	}
-	first, second := entry(sigTag, sig, 11, "signature.cosign"), entry("", note, 4, "signature.notation")
+	first, second := entry(sigTag, sig, 11, "signature.cosign"), entry("", note, 2, "signature.notation")
 	both := `{"total":2,"accessories":[` + first + `,` + second + `]}`
 	const ns = "/v2/manage/namespaces/acme/repos/"
 	for _, repo := range []string{"team$app", "team%24app", "team/app"} {

@@ -2,97 +2,71 @@ package swrapi
 
 import (
 	"net/http"
-	"time"
 
-	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
-	"berth.dev/berth/internal/registry"
 )
 
 var accountRoutes = []route{
-	{method: http.MethodGet, pattern: "/v2/manage/projects/{project_id}/quotas", name: "ListQuotas", do: iam.ListQuotas, handle: (*API).listQuotas},
-	{method: http.MethodGet, pattern: "/v2/manage/overview", name: "ShowDomainOverview", do: iam.ShowOverview, handle: (*API).showOverview},
-	{method: http.MethodGet, pattern: "/v2/manage/reports/{resource_type}/{frequency}", name: "ShowDomainResourceReports", do: iam.ShowReports, handle: (*API).showReport},
+	{method: http.MethodGet, pattern: "/v2/manage/regions", name: "ListSyncRegions", do: iam.ShowSync, handle: (*API).listRegions},
+	{method: http.MethodGet, pattern: "/v2/manage/projects/{project_id}/feature-gates", name: "ShowShareFeatureGates", do: iam.ListQuotas, handle: (*API).showFeatures},
+	{method: http.MethodGet, pattern: "/v2/manage/agency", name: "CheckAgency", do: iam.ListQuotas, handle: (*API).checkAgency},
+	{method: http.MethodPost, pattern: "/v2/manage/agency", name: "CreateAgency", do: iam.CreateAgency, handle: (*API).createAgency},
 }
 
-// ownProject refuses a path with a project that is not of the caller's account.
-func (a *API) ownProject(c *call) error {
-	own, err := a.iam.OwnsProject(c.r.Context(), c.who, c.path["project_id"])
-	if err == nil && !own {
-		err = fault.New(fault.Foreign, "The project %s is not of your account.", c.path["project_id"])
+// region is a place that images can be synchronized to.
+type region struct {
+	RegionID string `json:"regionID"`
+}
+
+func (a *API) listRegions(c *call) error {
+	names := a.reg.Regions()
+	out := make([]region, len(names))
+	for i, name := range names {
+		out[i] = region{name}
 	}
-	return err
+	return c.ok(out)
 }
 
-type quota struct {
-	Key   string `json:"quota_key"`
-	Limit int64  `json:"quota_limit"` // -1: none
-	Used  int64  `json:"used"`
-	Unit  string `json:"unit"`
+// features tell a console what to offer. What Berth does not do is false.
+type features struct {
+	Experience         bool `json:"enable_experience"`          // a place to try images out
+	HSS                bool `json:"enable_hss_service"`         // host security service
+	ImageScan          bool `json:"enable_image_scan"`          // for vulnerabilities
+	SM3                bool `json:"enable_sm3"`                 // digests by SM3
+	ImageSync          bool `json:"enable_image_sync"`          // to the regions of ListSyncRegions
+	CCI                bool `json:"enable_cci_service"`         // triggers on container instances
+	ImageLabel         bool `json:"enable_image_label"`         //
+	Pipeline           bool `json:"enable_pipeline"`            //
+	AuthorizationToken bool `json:"enable_authorization_token"` // CreateAuthorizationToken
+	Resource           bool `json:"enable_resource"`            //
+	ListV3             bool `json:"enable_list_v3"`             // lists with a marker
+	ImageQuota         bool `json:"enable_image_quota"`         // on repositories and tags
 }
 
-func (a *API) listQuotas(c *call) error {
+func (a *API) showFeatures(c *call) error {
 	if err := a.ownProject(c); err != nil {
 		return err
 	}
-	quotas, err := a.reg.Quotas(c.r.Context(), c.who)
+	return c.ok(features{AuthorizationToken: true, ListV3: true})
+}
+
+// agency is whether the account lets the registry act for it.
+type agency struct {
+	DomainID string `json:"domain_id"`
+	IsAgency bool   `json:"is_agency"`
+}
+
+func (a *API) checkAgency(c *call) error {
+	there, err := a.reg.HasAgency(c.r.Context(), c.who)
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Quotas []quota `json:"quotas"`
-	}{make([]quota, len(quotas))}
-	for i, q := range quotas {
-		out.Quotas[i] = quota{Key: q.Key, Limit: q.Limit, Used: q.Used}
-		if q.Limit == 0 {
-			out.Quotas[i].Limit = -1
-		}
-	}
-	return c.ok(out)
+	return c.ok(agency{c.who.Account, there})
 }
 
-// overview has a misspelt member that clients know by that name. Sizes are bytes.
-type overview struct {
-	DomainID   string `json:"domain_id"`
-	DomainName string `json:"domain_name"`
-	Namespaces int64  `json:"namspace_num"`
-	Repos      int64  `json:"repo_num"`
-	Images     int64  `json:"image_num"`
-	Store      int64  `json:"store_space"`
-	Downflow   int64  `json:"downflow_size"`
-}
-
-func (a *API) showOverview(c *call) error {
-	o, err := a.reg.Overview(c.r.Context(), c.who)
-	if err != nil {
+func (a *API) createAgency(c *call) error {
+	if err := a.reg.CreateAgency(c.r.Context(), c.who); err != nil {
 		return err
 	}
-	return c.ok(overview{c.who.Account, c.who.AccountName, o.Orgs, o.Repos, o.Images, o.Stored, o.Downflow})
-}
-
-// reportDays is how far a report reaches back, today included.
-const reportDays = 30
-
-type dayValue struct {
-	Date  string `json:"date"`
-	Value int64  `json:"value"`
-}
-
-func (a *API) showReport(c *call) error {
-	what := registry.Report(c.path["resource_type"])
-	if what != registry.StoreReport && what != registry.DownflowReport {
-		return fault.New(fault.Invalid, "There are reports of store and of downflow.")
-	}
-	if c.path["frequency"] != "daily" {
-		return fault.New(fault.Invalid, "Reports are daily.")
-	}
-	days, err := a.reg.Daily(c.r.Context(), c.who, what, reportDays)
-	if err != nil {
-		return err
-	}
-	out := make([]dayValue, len(days))
-	for i, d := range days {
-		out[i] = dayValue{d.Day.Format(time.DateOnly), d.Value}
-	}
-	return c.ok(out)
+	return c.noContent()
 }

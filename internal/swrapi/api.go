@@ -22,9 +22,10 @@ import (
 
 // Options are what the API shares with the rest of the server.
 type Options struct {
-	Origin       *web.Origin  // how clients reach us
-	Metrics      *web.Metrics // counts by route
-	ObjectErrors bool         // errors are objects, not lists; errors.go says more
+	Origin       *web.Origin   // how clients reach us
+	Metrics      *web.Metrics  // counts by route
+	ObjectErrors bool          // errors are objects, not lists; errors.go says more
+	LoginLife    time.Duration // of logins to the registry that clients ask for; default 24 h
 	Now          func() time.Time
 }
 
@@ -36,6 +37,8 @@ type API struct {
 	origin *web.Origin
 	now    func() time.Time
 	object bool
+
+	loginLife time.Duration
 
 	routes  []served // in the order of the table
 	unknown *web.Route
@@ -51,7 +54,8 @@ type served struct {
 // New assembles the API.
 func New(r *registry.Registry, a *iam.Authority, o Options) *API {
 	metrics := cmp.Or(o.Metrics, web.NewMetrics(nil))
-	api := &API{reg: r, iam: a, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors}
+	api := &API{reg: r, iam: a, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors,
+		loginLife: cmp.Or(o.LoginLife, 24*time.Hour)}
 	api.auth = web.NewAuthenticator(a, api.origin)
 	if api.now == nil {
 		api.now = time.Now

@@ -97,7 +97,7 @@ var particular = map[subject]map[fault.Code]wire{
 		fault.GrantUnknown: {http.StatusNotFound, orgGrantUnknown},
 	},
 	repoGrant: {fault.Exists: {http.StatusConflict, repoGrantExists}},
-	aShare:    {fault.Exists: {http.StatusConflict, repoGrantExists}},
+	aShare:    {fault.Exists: {http.StatusConflict, repoGrantExists}, fault.Quota: {http.StatusBadRequest, badParameter}},
 	aTrigger:  {fault.Exists: {http.StatusBadRequest, badParameter}},
 	aRetention: {
 		fault.Exists: {http.StatusBadRequest, badParameter},
@@ -234,6 +234,9 @@ func (a *API) explain(c *call, err error) (int, code, string) {
 		h["Retry-After"] = []string{strconv.Itoa(max(1, int((wait+time.Second-1)/time.Second)))}
 	case fault.Internal:
 		msg = "Something went wrong in the registry; its log says more under the request id " + web.Of(c.w).RequestID() + "."
+	}
+	if msg == "" {
+		msg = codes[w.code].message
 	}
 	return w.status, w.code, msg
 }

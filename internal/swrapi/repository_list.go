@@ -7,28 +7,6 @@ import (
 	"berth.dev/berth/internal/registry"
 )
 
-// repoItem is a repository in a list.
-type repoItem struct {
-	Name         string   `json:"name"`
-	Category     string   `json:"category"`
-	Description  string   `json:"description"`
-	Size         int64    `json:"size"`
-	IsPublic     bool     `json:"is_public"`
-	NumImages    int64    `json:"num_images"`
-	NumDownload  int64    `json:"num_download"`
-	CreatedAt    stamp    `json:"created_at"`
-	UpdatedAt    stamp    `json:"updated_at"`
-	Logo         string   `json:"logo"` // kept empty, as is the next
-	URL          string   `json:"url"`
-	Path         string   `json:"path"`
-	InternalPath string   `json:"internal_path"`
-	DomainName   string   `json:"domain_name"`
-	Namespace    string   `json:"namespace"`
-	Tags         []string `json:"tags"` // at most registry.MaxInlineTags
-	Status       bool     `json:"status"`
-	TotalRange   int64    `json:"total_range"`
-}
-
 // repoItemOf renders a repository; total is how many the list has on all its
 // pages, by which clients know when they are done.
 func (a *API) repoItemOf(c *call, r registry.RepoItem, status bool, total int64) repoItem {
@@ -100,24 +78,7 @@ func (a *API) listRepos(c *call) error {
 	return c.ok(items)
 }
 
-// repoV3 is a repository in a list of the third version.
-type repoV3 struct {
-	ID            int64  `json:"id"`
-	Name          string `json:"name"`
-	Category      string `json:"category"`
-	Description   string `json:"description"`
-	Size          int64  `json:"size"`
-	NumImages     int64  `json:"num_images"`
-	NumDownload   int64  `json:"num_download"`
-	IsPublic      bool   `json:"is_public"`
-	CreatedAt     stamp  `json:"created_at"`
-	UpdatedAt     stamp  `json:"updated_at"`
-	DomainName    string `json:"domain_name"`
-	NamespaceName string `json:"namespace_name"`
-	Status        bool   `json:"status"`
-}
-
-// reposV3 is a page of them. At the end there is no marker: clients take 0 for
+// reposV3 is a page of repositories in the third version. At the end there is no marker: clients take 0 for
 // one.
 type reposV3 struct {
 	Repos      []repoV3 `json:"repos"`

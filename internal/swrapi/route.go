@@ -27,13 +27,18 @@ func routes() [][]route {
 		repositoryRoutes,
 		tagRoutes,
 		downloadRoutes,
-		accountRoutes,
+		usageRoutes,
 		grantRoutes,
 		archiveRoutes,
 		triggerRoutes,
 		retentionRoutes,
 		syncRoutes,
 		accessoryRoutes,
+		accessDomainRoutes,
+		shareRoutes,
+		sharedRoutes,
+		loginRoutes,
+		accountRoutes,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"berth.dev/berth/internal/db/dbtest"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/ociapi"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/swrapi"
 	"berth.dev/berth/internal/web"
@@ -35,10 +36,10 @@ const host = "registry.example:5000"
 // the account other.
 type world struct {
 	t     *testing.T
-	reg   *registry.Registry
 	db    *db.DB
+	reg   *registry.Registry
 	iam   *iam.Authority
-	api   http.Handler
+	api   http.Handler // and the distribution API beside it
 	users map[string]iam.Caller
 	token map[string]string
 	later atomic.Int64 // how far the clock is ahead
@@ -54,9 +55,9 @@ func open(t *testing.T, o options) *world {
 	t.Helper()
 	w := &world{t: t, users: map[string]iam.Caller{}, token: map[string]string{}}
 	now := func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
-	database := dbtest.Open(t)
-	w.db = database
+	database := dbtest.Open(t, func(o *db.Options) { o.Now = now })
 	var err error
+	w.db = database
 	w.iam, err = iam.New(t.Context(), database, iam.Options{Master: bytes.Repeat([]byte{7}, 32), Argon: iam.Argon{Memory: 64, Passes: 1}, Now: now})
 	w.must(err)
 	t.Cleanup(func() { w.must(w.iam.Close()) })
@@ -67,7 +68,9 @@ func open(t *testing.T, o options) *world {
 	t.Cleanup(w.fsck)
 	o.api.Now = now
 	api := swrapi.New(w.reg, w.iam, o.api)
-	w.api = web.New(web.Options{}, web.Mount{Path: "/v2/manage/", Handler: api}, web.Mount{Path: "/v3/manage/", Handler: api})
+	images := ociapi.New(w.reg, w.iam, ociapi.Options{Now: now})
+	w.api = web.New(web.Options{}, web.Mount{Path: "/v2/manage/", Handler: api}, web.Mount{Path: "/v3/manage/", Handler: api},
+		web.Mount{Path: "/v2/", Handler: images}, web.Mount{Path: ociapi.TokenPath, Handler: images.TokenHandler()})
 	w.people()
 	return w
 }

@@ -80,21 +80,49 @@ func (s *Server) Public(t testing.TB, name string) {
 	s.must(t, "", "repo", "public", name)
 }
 
-// Key makes an access key of a user and returns the login of its long-term
-// form: project and access key, and an HMAC by the secret key.
+// AccessKey is an access key with everything that a client needs to use it.
+type AccessKey struct {
+	Access      string `json:"access"`
+	Secret      string `json:"secret"`
+	User        string `json:"user_id"`
+	UserName    string `json:"user_name"`
+	Account     string `json:"account_id"`
+	AccountName string `json:"account_name"`
+	Project     string `json:"project_id"`
+	ProjectName string `json:"project_name"`
+}
+
+// Login is the key's long-term login: project and access key, and an HMAC by
+// the secret key.
+func (k AccessKey) Login() Login {
+	mac := hmac.New(sha256.New, []byte(k.Secret))
+	mac.Write([]byte(k.Access))
+	return Login{k.ProjectName + "@" + k.Access, hex.EncodeToString(mac.Sum(nil))}
+}
+
+// Key makes an access key of a user and returns its login.
 func (s *Server) Key(t testing.TB, user string) Login {
 	t.Helper()
-	var key struct {
-		Access  string `json:"access"`
-		Secret  string `json:"secret"`
-		Project string `json:"project_name"`
-	}
-	if err := json.Unmarshal(s.must(t, "", "key", "create", "--user", user, "--output", "json"), &key); err != nil {
+	return s.AccessKey(t, "", user).Login()
+}
+
+// AccessKey makes an access key of a user. The account "" is the first.
+func (s *Server) AccessKey(t testing.TB, account, user string) AccessKey {
+	t.Helper()
+	var key AccessKey
+	if err := json.Unmarshal(s.must(t, "", "key", "create", "--account", account, "--user", user, "--output", "json"), &key); err != nil {
 		t.Fatal(err)
 	}
-	mac := hmac.New(sha256.New, []byte(key.Secret))
-	mac.Write([]byte(key.Access))
-	return Login{key.Project + "@" + key.Access, hex.EncodeToString(mac.Sum(nil))}
+	return key
+}
+
+// Account makes an account with an administrator of the same name.
+func (s *Server) Account(t testing.TB, name string) Login {
+	t.Helper()
+	s.must(t, "", "account", "create", name)
+	l := Login{name, "password of " + name}
+	s.must(t, l.Password+"\n", "user", "create", name, "--account", name, "--admin", "--password-stdin")
+	return l
 }
 
 // Fsck proves the invariants of database and storage, reading every byte.

@@ -3,16 +3,17 @@
 package api_test
 
 import (
-	"os"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
+	"berth.dev/berth/api"
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iamapi"
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/swrapi"
 )
 
 type document struct {
@@ -32,14 +33,14 @@ func operations(d document, fn func(path, method string, op map[string]any)) {
 
 func read(t *testing.T) (d document, tree map[string]any) {
 	t.Helper()
-	text, err := os.ReadFile("openapi.yaml")
+	f, err := api.Document()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.UnmarshalStrict(text, &tree); err != nil {
+	if err := json.Unmarshal(f.Body, &tree); err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(text, &d); err != nil {
+	if err := json.Unmarshal(f.Body, &d); err != nil {
 		t.Fatal(err)
 	}
 	return d, tree
@@ -50,6 +51,9 @@ var samples = strings.NewReplacer(
 	"{digest}", "sha256:"+strings.Repeat("0", 64),
 	"{reference}", "latest",
 	"{id}", "opaque",
+	"{namespace}", "group",
+	"{repository}", "busybox",
+	"{tag}", "latest",
 )
 
 // Each kind of request that the distribution API has is described, and nothing
@@ -74,6 +78,70 @@ func TestDistributionIsDescribed(t *testing.T) {
 	for k := oci.Ping; k.String() != "unknown"; k++ {
 		if described[k] == "" {
 			t.Errorf("%s is not described", k)
+		}
+	}
+}
+
+// unlanded are operations that are described and not served yet.
+var unlanded = strings.Fields(`
+CreateRepo ShowRepository UpdateRepo DeleteRepo ListReposDetails ListSharedReposDetails ListRepoDetails ListSharedRepoDetails
+ListNamespaces ListRepositoryTags CreateRepoTag ShowRepoTag DeleteRepoTag ListRepositoryTag ListRepoAccessories ListReferences
+CreateRepoShare ListRepoShares GetRepoShare UpdateRepoShare DeleteRepoShare
+CreateRepoDomains ListRepoDomains ShowAccessDomain UpdateRepoDomains DeleteRepoDomains
+CreateTrigger ListTriggersDetails ShowTrigger UpdateTrigger DeleteTrigger
+CreateRetention ListRetentions ListRetentionHistories ShowRetention UpdateRetention DeleteRetention
+ListSyncRegions CreateImageSyncRepo ListImageAutoSyncReposDetails DeleteImageSyncRepo CreateManualImageSyncRepo ShowSyncJob
+CreateSecret CreateAuthorizationToken ListQuotas ShowShareFeatureGates ShowDomainOverview ShowDomainResourceReports CheckAgency CreateAgency`)
+
+// The routes of the management API and their descriptions are the same, name
+// by name.
+func TestManagementIsDescribed(t *testing.T) {
+	d, _ := read(t)
+	served := map[string]string{} // method and path -> name
+	for _, r := range swrapi.Routes() {
+		served[r.Method+" "+strings.ReplaceAll(r.Pattern, "...}", "}")] = r.Name
+	}
+	compare(t, d, served, "/v2/manage/", "/v3/manage/")
+}
+
+// The same for IAM. Where one route has several addresses or methods, each has
+// a description of its own, whose name says so behind a low line.
+func TestIdentityIsDescribed(t *testing.T) {
+	d, _ := read(t)
+	served := map[string]string{}
+	for _, r := range iamapi.Routes() {
+		served[r.Method+" "+r.Pattern] = r.Name
+	}
+	for path := range d.Paths {
+		if strings.HasPrefix(path, "/v3/manage/") {
+			delete(d.Paths, path)
+		}
+	}
+	compare(t, d, served, "/v3", "/v3.0")
+}
+
+// compare holds the descriptions of all that is below the prefixes against
+// what is served there.
+func compare(t *testing.T, d document, served map[string]string, prefixes ...string) {
+	t.Helper()
+	described := map[string]bool{}
+	operations(d, func(path, method string, op map[string]any) {
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(path, p) }) {
+			return
+		}
+		key, id := method+" "+path, op["operationId"].(string)
+		described[key] = true
+		switch name, ok := served[key]; {
+		case !ok && slices.Contains(unlanded, id):
+		case !ok:
+			t.Errorf("%s (%s) is described and not served", key, id)
+		case name != id && !strings.HasPrefix(id, name+"_"):
+			t.Errorf("%s is described as %s and served as %s", key, id, name)
+		}
+	})
+	for key, name := range served {
+		if !described[key] {
+			t.Errorf("%s (%s) is served and not described", key, name)
 		}
 	}
 }

@@ -1,0 +1,194 @@
+package swr
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What belongs to the APIs and neither of the clients sends.
+
+func TestTokensEnd(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := f.withPassword(f.Admin(), "admin", f.admin.User)
+		for _, to := range []string{"/v3", "/v3/"} {
+			c.want(to, `{"versions":{"values":[{"id":"<str>","status":"stable","links":[{"rel":"self","href":"`+f.URL()+`/v3/"}]}]},"version":"<any>"}`)
+		}
+		c.do("POST", "/v3/auth/projects", "", true, 200)
+		c.do("GET", "/v3/auth/projects", "", true, 200)
+
+		other := f.withPassword(f.Admin(), "admin", f.admin.User)
+		send := func(method, subject string) int {
+			r, err := http.NewRequestWithContext(f.Context(), method, f.URL()+"/v3/auth/tokens", nil)
+			if err != nil {
+				f.Fatal(err)
+			}
+			r.Header.Set("X-Auth-Token", c.token)
+			if subject != "" {
+				r.Header.Set("X-Subject-Token", subject)
+			}
+			resp, err := c.http.Do(r)
+			if err != nil {
+				f.Fatal(err)
+			}
+			resp.Body.Close()
+			return resp.StatusCode
+		}
+		for _, step := range []struct {
+			method, subject string
+			status          int
+		}{
+			{"HEAD", other.token, 200}, {"GET", other.token, 200}, {"GET", "", 400}, {"GET", "none", 404}, {"HEAD", "none", 404},
+			{"DELETE", other.token, 204}, {"HEAD", other.token, 404}, {"DELETE", other.token, 404},
+		} {
+			if got := send(step.method, step.subject); got != step.status {
+				f.Errorf("%s of a token: %d, want %d", step.method, got, step.status)
+			}
+		}
+		other.do("GET", namespaces, "", false, 401)
+		c.do("GET", namespaces, "", true, 200)
+
+		// A token gets another one for a project, and a domain may stand
+		// beside the user.
+		_, body := c.do("POST", "/v3/auth/tokens", `{"auth":{"identity":{"methods":["token"],"token":{"id":"`+c.token+`"}},"scope":{"project":{"id":"`+c.project+`"}}}}`, true, 201)
+		var answer loginAnswer
+		if err := json.Unmarshal(body, &answer); err != nil || answer.Token.Project.ID != c.project {
+			f.Errorf("%v: %s", err, body)
+		}
+		l := f.Admin()
+		_, body = c.do("POST", "/v3/auth/tokens?nocatalog=true", `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"`+l.User+`","password":"`+l.Password+`"},"domain":{"name":"admin"}}}}}`, true, 201)
+		if err := json.Unmarshal(body, &answer); err != nil || answer.Token.Domain.Name != "admin" || len(answer.Token.Catalog) != 0 || !strings.Contains(string(body), `"catalog":[]`) {
+			f.Errorf("%v: %s", err, body)
+		}
+	})
+}
+
+// Rules by which a repository is shared have a design of our own.
+func TestShareRules(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := f.withKey(f.admin)
+		c.organization()
+		image := c.push("team/app", "v1")
+		all := c.at("/repos/team$app/shares")
+		make := func(kind, target string) string {
+			_, body := c.do("POST", all, `{"target_type":"`+kind+`","target":"`+target+`","permit":"read","deadline":"forever","description":"d"}`, true, 201)
+			var made struct{ ID json.Number }
+			if err := json.Unmarshal(body, &made); err != nil {
+				f.Errorf("%v: %s", err, body)
+			}
+			return made.ID.String()
+		}
+		shown := func(id, kind, target, deadline string) string {
+			return `{"id":` + id + `,"namespace":"` + f.org + `","repository":"team/app","target_type":"` + kind + `","target":"` + target + `","permit":"read","deadline":"` + deadline +
+				`","description":"d","creator_id":"` + f.admin.User + `","creator_name":"admin","created":"<time>","updated":"<time>","status":true}`
+		}
+		c.want(all, `[]`)
+		f.pulls(f.partner, "team/app", image, false)
+		account := make("account", "partner")
+		f.pulls(f.partner, "team/app", image, true)
+		c.do("POST", all, `{"target_type":"account","target":"partner","permit":"read","deadline":"forever"}`, false, 409)
+		c.want(all+"/"+account, shown(account, "account", "partner", "forever"))
+		c.do("PATCH", all+"/"+account, `{"deadline":"2099-12-31"}`, true, 201)
+		c.want(all+"/"+account, shown(account, "account", "partner", "2099-12-31T00:00:00Z"))
+		org := make("org_id", "o-1")
+		path := make("org_path", "o-1/r-1/ou-1")
+		c.want(all, `[`+shown(account, "account", "partner", "2099-12-31T00:00:00Z")+`,`+shown(org, "org_id", "o-1", "forever")+`,`+shown(path, "org_path", "o-1/r-1/ou-1", "forever")+`]`)
+		for _, id := range []string{account, org, path} {
+			c.do("DELETE", all+"/"+id, "", false, 204)
+			c.gone(all + "/" + id)
+		}
+		c.want(all, `[]`)
+		f.pulls(f.partner, "team/app", image, false)
+		c.do("POST", all, `{"target_type":"planet","target":"mars","permit":"read","deadline":"forever"}`, false, 400)
+		c.do("POST", all, `{"target_type":"account","target":"nobody-knows","permit":"read","deadline":"forever"}`, false, 400)
+		f.withKey(f.partner).do("GET", all, "", false, 403)
+	})
+}
+
+// Nothing redirects, whatever the path looks like, and every address answers
+// in the form of its API.
+func TestAddresses(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := f.withKey(f.admin)
+		c.organization()
+		for to, want := range map[string]struct {
+			status int
+			code   string
+		}{
+			namespaces + "/":                    {404, "SVCSTG.SWR.4040083"},
+			namespaces + "//repos":              {404, "SVCSTG.SWR.4040083"},
+			c.at("/../" + c.org):                {404, "SVCSTG.SWR.4040083"},
+			c.at("/repos/app/"):                 {404, "SVCSTG.SWR.4040083"},
+			"/v2/manage/":                       {404, "SVCSTG.SWR.4040083"},
+			"/v3/manage/nothing":                {404, "SVCSTG.SWR.4040083"},
+			c.at("/repos/none"):                 {404, "SVCSTG.SWR.4040010"},
+			c.at("/repos/team%24none"):          {404, "SVCSTG.SWR.4040010"},
+			c.at("/repos/team%2Fnone"):          {404, "SVCSTG.SWR.4040010"},
+			"/v3.0/OS-USER/nothing":             {404, "IAM.0004"},
+			"/v2/manage/repos?filter=x":         {400, "SVCSTG.SWR.4001035"},
+			"/v2/manage/repos?limit=0&offset=0": {400, "SVCSTG.SWR.4001025"},
+		} {
+			resp, body := c.send("GET", to, "")
+			if resp.StatusCode != want.status || !strings.Contains(string(body), want.code) {
+				f.Errorf("GET %s: %d %s, want %d %s", to, resp.StatusCode, body, want.status, want.code)
+			}
+		}
+		resp, body := c.send("PUT", c.at(""), `{}`)
+		if resp.StatusCode != 405 || !strings.Contains(string(body), "SVCSTG.SWR.4031033") || resp.Header.Get("Allow") == "" {
+			f.Errorf("PUT: %d %s %v", resp.StatusCode, body, resp.Header)
+		}
+		anonymous := &terraform{fixture: f, http: f.client()}
+		resp, body = anonymous.send("GET", c.at(""), "")
+		if resp.StatusCode != 401 || !strings.Contains(string(body), "SVCSTG.S2I.4019000") {
+			f.Errorf("without a credential: %d %s", resp.StatusCode, body)
+		}
+		big := `{"namespace":"` + strings.Repeat("x", 1<<20) + `"}`
+		if resp, body := c.send("POST", namespaces, big); resp.StatusCode != 413 || !strings.Contains(string(body), "SVCSTG.SWR.4131001") {
+			f.Errorf("a body over the limit: %d %.200s", resp.StatusCode, body)
+		}
+	})
+}
+
+// A signature is good for 15 minutes, for these bytes, by this algorithm.
+func TestSignatures(t *testing.T) {
+	each(t, func(f *fixture) {
+		send := func(change func(*http.Request)) int {
+			r, err := http.NewRequestWithContext(f.Context(), "GET", f.URL()+namespaces+"?filter=namespace::x", nil)
+			if err != nil {
+				f.Fatal(err)
+			}
+			r.Header.Set("User-Agent", agent)
+			sign(r, f.admin.Access, f.admin.Secret, nil)
+			change(r)
+			resp, err := f.client().Do(r)
+			if err != nil {
+				f.Fatal(err)
+			}
+			resp.Body.Close()
+			return resp.StatusCode
+		}
+		for name, tt := range map[string]struct {
+			status int
+			change func(*http.Request)
+		}{
+			"as it was signed": {200, func(*http.Request) {}},
+			"another query":    {401, func(r *http.Request) { r.URL.RawQuery = "filter=namespace%3A%3Ay" }},
+			"another method":   {401, func(r *http.Request) { r.Method = "DELETE"; r.URL.Path += "/x" }},
+			"another agent":    {401, func(r *http.Request) { r.Header.Set("User-Agent", "proxy") }},
+			"another date": {401, func(r *http.Request) {
+				r.Header.Set("X-Sdk-Date", time.Now().UTC().Add(time.Second).Format("20060102T150405Z"))
+			}},
+			"another algorithm": {401, func(r *http.Request) {
+				r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "SDK-HMAC-SHA256", "SDK-HMAC-SM3", 1))
+			}},
+			"one digit less":     {401, func(r *http.Request) { a := r.Header.Get("Authorization"); r.Header.Set("Authorization", a[:len(a)-1]) }},
+			"an unsigned header": {200, func(r *http.Request) { r.Header.Set("X-Language", "en-us") }},
+		} {
+			if got := send(tt.change); got != tt.status {
+				f.Errorf("%s: %d, want %d", name, got, tt.status)
+			}
+		}
+	})
+}

@@ -1,0 +1,427 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/swrapi"
+	"berth.dev/berth/internal/web"
+)
+
+// The roles, in the order of least to most that they may do. Reader, editor
+// and manager have 1, 3 and 7 on the organization acme, and the three after
+// them the same on its repository app alone; stranger is the administrator of
+// another account.
+var roles = []string{"anonymous", "stranger", "nobody", "app-reader", "app-editor", "app-manager", "reader", "editor", "manager", "admin"}
+
+// A need is what a caller must have.
+type need string
+
+const (
+	login      need = "a login"
+	administer need = "to be an administrator of the account"
+
+	// Rights on the organization alone.
+	readOrg   need = "1 on the organization"
+	editOrg   need = "3 on the organization"
+	manageOrg need = "7 on the organization"
+
+	// The greater of the rights on the organization and on the repository.
+	read    need = "1"
+	edit    need = "3"
+	manage  need = "7"
+	toGrant need = "3 on the organization or 7 on the repository"
+)
+
+// meets says which roles have what is needed. It is the permission chapter of
+// the API, written down independently of the code.
+var meets = map[need][]string{
+	login:      {"stranger", "nobody", "app-reader", "app-editor", "app-manager", "reader", "editor", "manager", "admin"},
+	administer: {"stranger", "admin"}, // each in its own account
+	readOrg:    {"reader", "editor", "manager", "admin"},
+	editOrg:    {"editor", "manager", "admin"},
+	manageOrg:  {"manager", "admin"},
+	read:       {"app-reader", "app-editor", "app-manager", "reader", "editor", "manager", "admin"},
+	edit:       {"app-editor", "app-manager", "editor", "manager", "admin"},
+	manage:     {"app-manager", "manager", "admin"},
+	toGrant:    {"app-manager", "editor", "manager", "admin"},
+}
+
+// A row says who may call a route, and how those who may are answered: to a
+// body that is no JSON, or, without a body, by something that is not there or
+// must not go. Nothing changes, and the answer proves that the right is looked
+// at before the rest.
+type row struct {
+	needs  need
+	path   string // values for the pattern's names, "name=value …"
+	body   string
+	status int
+	code   string // of the answer to those who may, "" where it is a success
+}
+
+const (
+	noJSON  = "nonsense"
+	badBody = "4001018"
+)
+
+// whoMay is the one table of who may do what in the management API, by the
+// names of its routes.
+var whoMay = map[string]row{
+	"CreateNamespace":  {administer, "", noJSON, 400, badBody},
+	"ListNamespaces":   {login, "", "", 200, ""},
+	"ShowNamespace":    {readOrg, "", "", 200, ""},
+	"DeleteNamespaces": {manageOrg, "", "", 406, "4060053"},
+
+	"CreateNamespaceAuth": {manageOrg, "", noJSON, 400, badBody},
+	"ShowNamespaceAuth":   {readOrg, "", "", 200, ""},
+	"UpdateNamespaceAuth": {manageOrg, "", noJSON, 400, badBody},
+	"DeleteNamespaceAuth": {manageOrg, "", noJSON, 400, badBody},
+
+	"CreateUserRepositoryAuth": {toGrant, "", noJSON, 400, badBody},
+	"ShowUserRepositoryAuth":   {read, "", "", 200, ""},
+	"UpdateUserRepositoryAuth": {toGrant, "", noJSON, 400, badBody},
+	"DeleteUserRepositoryAuth": {toGrant, "", noJSON, 400, badBody},
+
+	"CreateRepo":             {editOrg, "", noJSON, 400, badBody},
+	"ShowRepository":         {read, "", "", 200, ""},
+	"UpdateRepo":             {edit, "", noJSON, 400, badBody},
+	"DeleteRepo":             {manage, "", "", 406, "4060012"},
+	"ListReposDetails":       {login, "", "", 200, ""},
+	"ListSharedReposDetails": {login, "", "", 200, ""},
+	"ListRepoDetails":        {login, "", "", 200, ""},
+	"ListSharedRepoDetails":  {login, "", "", 200, ""},
+
+	"ListRepositoryTags":  {read, "", "", 200, ""},
+	"ListRepositoryTag":   {read, "", "", 200, ""},
+	"ShowRepoTag":         {read, "", "", 200, ""},
+	"CreateRepoTag":       {editOrg, "", noJSON, 400, badBody},
+	"DeleteRepoTag":       {manage, "tag=none", "", 404, "4040048"},
+	"ListRepoAccessories": {read, "", "", 200, ""},
+	"ListReferences":      {read, "", "", 200, ""},
+
+	"CreateRepoDomains": {manage, "", noJSON, 400, badBody},
+	"ListRepoDomains":   {read, "", "", 200, ""},
+	"ShowAccessDomain":  {read, "", "", 200, ""},
+	"UpdateRepoDomains": {manage, "", noJSON, 400, badBody},
+	"DeleteRepoDomains": {manage, "", "", 404, "4040091"},
+	"CreateRepoShare":   {manage, "", noJSON, 400, badBody},
+	"ListRepoShares":    {read, "", "", 200, ""},
+	"GetRepoShare":      {read, "", "", 404, "4040091"},
+	"UpdateRepoShare":   {manage, "", noJSON, 400, badBody},
+	"DeleteRepoShare":   {manage, "", "", 404, "4040091"},
+
+	"CreateTrigger":       {edit, "", noJSON, 400, badBody},
+	"ListTriggersDetails": {read, "", "", 200, ""},
+	"ShowTrigger":         {read, "", "", 404, "4040113"},
+	"UpdateTrigger":       {edit, "", noJSON, 400, badBody},
+	"DeleteTrigger":       {edit, "", "", 404, "4040113"},
+
+	"CreateRetention":        {manage, "", noJSON, 400, badBody},
+	"ListRetentions":         {read, "", "", 200, ""},
+	"ListRetentionHistories": {read, "", "", 200, ""},
+	"ShowRetention":          {read, "", "", 404, "4040113"},
+	"UpdateRetention":        {manage, "", noJSON, 400, badBody},
+	"DeleteRetention":        {manage, "", "", 404, "4040113"},
+
+	"ListSyncRegions":               {login, "", "", 200, ""},
+	"CreateImageSyncRepo":           {manage, "", noJSON, 400, badBody},
+	"ListImageAutoSyncReposDetails": {read, "", "", 200, ""},
+	"DeleteImageSyncRepo":           {manage, "", noJSON, 400, badBody},
+	"CreateManualImageSyncRepo":     {manage, "", noJSON, 400, badBody},
+	"ShowSyncJob":                   {read, "", "", 200, ""},
+
+	"CreateSecret":              {login, "", "", 200, ""},
+	"CreateAuthorizationToken":  {login, "", "", 200, ""},
+	"ListQuotas":                {login, "", "", 200, ""},
+	"ShowShareFeatureGates":     {login, "", "", 200, ""},
+	"ShowDomainOverview":        {login, "", "", 200, ""},
+	"ShowDomainResourceReports": {login, "", "", 200, ""},
+	"CheckAgency":               {login, "", "", 200, ""},
+	"CreateAgency":              {administer, "", "", 204, ""}, // the agency stays: the second administrator is of another account
+}
+
+// town is a server in this process, with somebody in every role.
+type town struct {
+	t       *testing.T
+	core    *core
+	web     *web.Server
+	tokens  map[string]string
+	callers map[string]iam.Caller
+	project map[string]string // of the account of a role
+}
+
+func newTown(t *testing.T) *town {
+	t.Helper()
+	cfg := config(t)
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	c, err := openCore(ctx, &cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &town{t: t, core: c, tokens: map[string]string{}, callers: map[string]iam.Caller{}, project: map[string]string{}}
+	t.Cleanup(func() { w.must(c.close()) })
+	_, err = c.bootstrap(ctx, testPassword)
+	w.must(err)
+	metrics := web.NewMetrics(nil)
+	w.web = web.New(web.Options{Metrics: metrics}, mounts(&cfg, c, &web.Origin{}, metrics, prometheus.NewRegistry(), newHealth(c, cfg.Data))...)
+	_, err = c.iam.CreateAccount(ctx, iam.Operator(), "other")
+	w.must(err)
+	for _, role := range roles {
+		if role == "anonymous" {
+			continue
+		}
+		account := "admin"
+		if role == "stranger" {
+			account = "other"
+		}
+		if role != "admin" {
+			_, err := c.iam.CreateUser(ctx, iam.Operator(), account, role, testPassword, role == "stranger")
+			w.must(err)
+		}
+		token, err := c.iam.PasswordToken(ctx, iam.UserRef{Name: role, Account: iam.AccountRef{Name: account}}, testPassword, "", iam.Scope{})
+		w.must(err)
+		projects, err := c.iam.Projects(ctx, iam.Operator(), account)
+		w.must(err)
+		w.tokens[role], w.callers[role], w.project[role] = token.Value, token.Caller, projects[0].ID
+	}
+	admin := w.callers["admin"]
+	_, err = c.registry.CreateOrg(ctx, admin, "acme")
+	w.must(err)
+	w.push("acme/app", "v1")
+	w.push("acme/secret", "v1")
+	for role, right := range map[string]iam.Right{"reader": iam.Read, "editor": iam.Edit, "manager": iam.Manage} {
+		w.must(c.registry.GrantOrg(ctx, admin, "acme", role, right))
+		w.must(c.registry.GrantRepo(ctx, admin, "acme/app", "app-"+role, right))
+	}
+	return w
+}
+
+func (w *town) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// push stores a small image.
+func (w *town) push(repo oci.Name, tag string) {
+	w.t.Helper()
+	ctx, who := w.t.Context(), w.callers["admin"]
+	config := []byte("{}")
+	d := oci.SHA256.FromBytes(config)
+	_, err := w.core.registry.PutBlob(ctx, who, repo, int64(len(config)), bytes.NewReader(config), d)
+	w.must(err)
+	const image = "application/vnd.oci.image.manifest.v1+json"
+	m := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[]}`, image, d)
+	_, err = w.core.registry.PutManifest(ctx, who, repo, oci.Reference{Tag: tag}, nil, image, m)
+	w.must(err)
+}
+
+// An outcome is an answer without what differs from one to the next.
+type outcome struct {
+	status int
+	code   string // SVCSTG.SWR. is left out
+	body   string
+}
+
+func (o outcome) String() string { return strings.TrimSpace(fmt.Sprintf("%d %s", o.status, o.code)) }
+
+func (w *town) call(role, method, path, body string) outcome {
+	w.t.Helper()
+	r := httptest.NewRequestWithContext(w.t.Context(), method, "http://registry.example"+path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	if role != "anonymous" {
+		r.Header.Set("X-Auth-Token", w.tokens[role])
+	}
+	rec := httptest.NewRecorder()
+	w.web.ServeHTTP(rec, r)
+	o := outcome{status: rec.Code, body: rec.Body.String()}
+	var list []struct{ ErrorCode string }
+	if rec.Code >= 400 && json.Unmarshal(rec.Body.Bytes(), &list) == nil && len(list) == 1 {
+		o.code = strings.TrimPrefix(list[0].ErrorCode, "SVCSTG.SWR.")
+	}
+	return o
+}
+
+var inBraces = regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`)
+
+// fill puts values into a pattern, the row's own before the usual ones.
+func (w *town) fill(pattern, role string, changes ...string) string {
+	values := map[string]string{
+		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
+		"access_domain": "other", "share_id": "77", "trigger": "none", "retention_id": "77", "upload_id": "none",
+	}
+	for _, c := range changes {
+		for pair := range strings.FieldsSeq(c) {
+			name, value, _ := strings.Cut(pair, "=")
+			values[name] = value
+		}
+	}
+	return inBraces.ReplaceAllStringFunc(pattern, func(s string) string {
+		name := inBraces.FindStringSubmatch(s)[1]
+		if values[name] == "" && name != "project_id" {
+			w.t.Errorf("there is no value for %s in %s", s, pattern)
+		}
+		return values[name]
+	})
+}
+
+// A route of the management API belongs to a row of the table, and the other
+// way round.
+func managementRows(t *testing.T) map[swrapi.Route]row {
+	t.Helper()
+	rows := map[swrapi.Route]row{}
+	for _, rt := range swrapi.Routes() {
+		r, ok := whoMay[rt.Name]
+		if !ok {
+			t.Errorf("the table does not say who may %s", rt.Name)
+			continue
+		}
+		rows[rt] = r
+	}
+	return rows
+}
+
+// One town for all: to make its people takes longer than to ask everything.
+func TestRoles(t *testing.T) {
+	w := newTown(t)
+	for name, test := range map[string]func(*testing.T, *town){
+		"every route as every role": everyRouteAsEveryRole,
+		"order of checks":           orderOfChecks,
+		"strangers learn nothing":   strangersLearnNothing,
+		"lists are of the caller":   listsAreOfTheCaller,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, w) })
+	}
+}
+
+// everyRouteAsEveryRole compares each route of the management API, called in
+// every role, with the table.
+func everyRouteAsEveryRole(t *testing.T, w *town) {
+	for rt, r := range managementRows(t) {
+		for _, role := range roles {
+			got := w.call(role, rt.Method, w.fill(rt.Pattern, role, r.path), r.body)
+			want := outcome{status: r.status, code: r.code}
+			switch {
+			case role == "anonymous":
+				want = outcome{status: 401, code: "SVCSTG.S2I.4019000"}
+			case role == "stranger" && strings.Contains(rt.Pattern, "{namespace}"):
+				want = outcome{status: 403, code: "4039001"}
+			case !slices.Contains(meets[r.needs], role):
+				want = outcome{status: 403, code: "4039002"}
+			}
+			if got.status != want.status || got.code != want.code {
+				t.Errorf("%s as %s, which needs %s: %s, want %s\n%.200s", rt.Name, role, r.needs, got, want, got.body)
+			}
+		}
+	}
+}
+
+// orderOfChecks asks every route what it says first where several things
+// are wrong: who asks, the names in the path, that the organization is there,
+// the right, that the repository is there, and only then the rest.
+func orderOfChecks(t *testing.T, w *town) {
+	for rt, r := range managementRows(t) {
+		if !strings.Contains(rt.Pattern, "{namespace}") {
+			continue
+		}
+		inRepo := strings.Contains(rt.Pattern, "{repository")
+		for _, role := range roles {
+			expect := func(status int, code string, changes ...string) {
+				t.Helper()
+				if role == "anonymous" {
+					status, code = 401, "SVCSTG.S2I.4019000"
+				}
+				path := w.fill(rt.Pattern, role, append([]string{r.path}, changes...)...)
+				if got := w.call(role, rt.Method, path, noJSON); got.status != status || got.code != code {
+					t.Errorf("%s %s as %s: %s, want %d %s\n%.200s", rt.Method, path, role, got, status, code, got.body)
+				}
+			}
+			expect(400, "4001028", "namespace=A..b repository=a--b")
+			if inRepo {
+				expect(400, "4001029", "namespace=none repository=a--b")
+			}
+			expect(404, "4040058", "namespace=none repository=none")
+			if !inRepo || role == "anonymous" || role == "stranger" {
+				continue
+			}
+			// Whoever may not is not told that it is not there. The rights on
+			// the repository app say nothing of others.
+			might := slices.Contains(meets[r.needs], role) && !strings.HasPrefix(role, "app-")
+			if might {
+				expect(404, "4040010", "repository=none")
+			} else {
+				expect(403, "4039002", "repository=none")
+			}
+		}
+	}
+}
+
+// strangersLearnNothing asks inside another account's organization for
+// what is there, for what is not, and with a body of every kind: the answer is
+// the same to the last byte.
+func strangersLearnNothing(t *testing.T, w *town) {
+	answers := map[string]string{} // body -> who got it
+	for rt := range managementRows(t) {
+		if !strings.Contains(rt.Pattern, "{namespace}") {
+			continue
+		}
+		for _, repo := range []string{"app", "secret", "none"} {
+			for _, more := range []string{"tag=v1", "tag=none", "retention_id=0", "access_domain=admin"} {
+				for _, body := range []string{"", noJSON, "{}", "[]"} {
+					path := w.fill(rt.Pattern, "stranger", "repository="+repo, more)
+					got := w.call("stranger", rt.Method, path, body)
+					if got.status != 403 || got.code != "4039001" {
+						t.Errorf("%s %s %q: %s\n%s", rt.Method, path, body, got, got.body)
+					}
+					answers[got.body] = rt.Method + " " + path
+				}
+			}
+		}
+	}
+	if len(answers) > 1 {
+		t.Errorf("there are %d different answers: %v", len(answers), answers)
+	}
+}
+
+// Lists show what the caller may see and nothing else.
+func listsAreOfTheCaller(t *testing.T, w *town) {
+	if !slices.ContainsFunc(swrapi.Routes(), func(r swrapi.Route) bool { return r.Name == "ListReposDetails" }) {
+		t.Skip("there are no lists yet")
+	}
+	for role, want := range map[string]string{
+		"stranger": "", "nobody": "", "app-reader": "app", "app-editor": "app", "app-manager": "app", "reader": "app secret", "editor": "app secret", "manager": "app secret", "admin": "app secret",
+	} {
+		for _, list := range []string{"/v2/manage/repos", "/v2/manage/repos?namespace=acme", "/v2/manage/repos?filter=namespace::acme", "/v3/manage/repos?namespace=acme"} {
+			got := w.call(role, "GET", list, "")
+			for _, name := range []string{"app", "secret"} {
+				if shown, should := strings.Contains(got.body, `"name":"`+name+`"`), strings.Contains(want, name); shown != should {
+					t.Errorf("%s as %s shows %s: %t, want %t: %s", list, role, name, shown, should, got.body)
+				}
+			}
+		}
+		visible := w.call(role, "GET", "/v2/manage/namespaces?filter=mode::visible", "")
+		own := w.call(role, "GET", "/v2/manage/namespaces", "")
+		if got := strings.Contains(visible.body, `"name":"acme"`); got != (want != "") {
+			t.Errorf("the visible organizations of %s: %s", role, visible.body)
+		}
+		if got := strings.Contains(own.body, `"name":"acme"`); got != strings.Contains(want, "secret") {
+			t.Errorf("the organizations of %s: %s", role, own.body)
+		}
+	}
+}
