@@ -22,11 +22,11 @@ const archivesPath = "/v2/manage/namespaces/{namespace}/archives"
 var archiveRoutes = []route{
 	{method: http.MethodPost, pattern: archivesPath, name: "CreateImageArchive", do: iam.UploadPage, about: anArchive, handle: (*API).startArchive},
 	{method: http.MethodGet, pattern: archivesPath, name: "ListImageArchives", do: iam.UploadPage, about: anArchive, handle: (*API).listArchives},
-	{method: http.MethodGet, pattern: archivesPath + "/{archive}", name: "ShowImageArchive", do: iam.UploadPage, about: anArchive, handle: (*API).showArchive},
-	{method: http.MethodPatch, pattern: archivesPath + "/{archive}", name: "UploadImageArchivePart", do: iam.UploadPage, about: anArchive, streams: true, handle: (*API).appendArchive},
-	{method: http.MethodPut, pattern: archivesPath + "/{archive}", name: "PutImageArchivePart", do: iam.UploadPage, about: anArchive, streams: true, handle: (*API).appendArchive},
-	{method: http.MethodPost, pattern: archivesPath + "/{archive}/finish", name: "FinishImageArchive", do: iam.UploadPage, about: anArchive, handle: (*API).finishArchive},
-	{method: http.MethodDelete, pattern: archivesPath + "/{archive}", name: "DeleteImageArchive", do: iam.UploadPage, about: anArchive, handle: (*API).cancelArchive},
+	{method: http.MethodGet, pattern: archivesPath + "/{archive_id}", name: "ShowImageArchive", do: iam.UploadPage, about: anArchive, handle: (*API).showArchive},
+	{method: http.MethodPatch, pattern: archivesPath + "/{archive_id}", name: "UploadImageArchivePart", do: iam.UploadPage, about: anArchive, streams: true, handle: (*API).appendArchive},
+	{method: http.MethodPut, pattern: archivesPath + "/{archive_id}", name: "PutImageArchivePart", do: iam.UploadPage, about: anArchive, streams: true, handle: (*API).appendArchive},
+	{method: http.MethodPost, pattern: archivesPath + "/{archive_id}/finish", name: "FinishImageArchive", do: iam.UploadPage, about: anArchive, handle: (*API).finishArchive},
+	{method: http.MethodDelete, pattern: archivesPath + "/{archive_id}", name: "DeleteImageArchive", do: iam.UploadPage, about: anArchive, handle: (*API).cancelArchive},
 }
 
 // imageArchive is the state of an upload.
@@ -92,7 +92,7 @@ func (a *API) answerArchive(c *call, status int, x registry.Archive) error {
 
 // archiveID is the id of the path.
 func (c *call) archiveID() (string, error) {
-	id := c.path["archive"]
+	id := c.path["archive_id"]
 	if !registry.ValidArchiveID(id) {
 		return "", problemf(badSession, "The id of the upload is malformed: it has 32 hexadecimal digits.")
 	}
