@@ -118,7 +118,9 @@ func TestFullDisk(t *testing.T) {
 	data := filepath.Join(smallDisk(t, "48m"), "data")
 	ctx := t.Context()
 	room := []string{"--storage-reserve-bytes", "8MiB", "--storage-reserve-percent", "0"}
-	s := berthtest.Start(t, berthtest.Options{Data: data, Settings: room})
+	// What is pushed is kept for the grace time, whatever becomes of it.
+	short := append(room[:len(room):len(room)], "--collection-grace", "5s", "--uploads-life", "5s")
+	s := berthtest.Start(t, berthtest.Options{Data: data, Settings: short})
 	c := basicClient(t, s)
 	org := s.Org(t, "full")
 	all, err := fill(ctx, c, org)
@@ -165,7 +167,7 @@ func TestFullDisk(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	s = berthtest.Start(t, berthtest.Options{Data: data, Settings: append(room,
+	s = berthtest.Start(t, berthtest.Options{Data: data, Settings: append(room[:len(room):len(room)],
 		"--collection-grace", "1s", "--collection-undelete", "0s", "--collection-sweep", "100ms", "--uploads-life", "1s")})
 	c = basicClient(t, s)
 	kept, gone := all[1:5], all[5:]

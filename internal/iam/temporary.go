@@ -85,6 +85,16 @@ func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporar
 	return fromMicros(expires), a.Audit(tx, who, do, t.access, "ok")
 }
 
+// holdAccount keeps changes of users, which lock the account, from coming
+// between what Allow sees of the caller and his new key. Many may hold it.
+func holdAccount(tx *db.Tx, who Caller) error {
+	_, err := db.One[string](tx.Context(), tx, `SELECT id FROM account WHERE id = $1`+tx.ForKeyShare(), who.Account)
+	if errors.Is(err, db.ErrNone) {
+		return nil
+	}
+	return err
+}
+
 // Login is what `docker login` takes.
 type Login struct {
 	User, Password string
@@ -110,6 +120,9 @@ func (a *Authority) CreateLogin(ctx context.Context, who Caller, project string,
 	}
 	t := a.newTemporary(loginKey, life)
 	return db.Update(ctx, a.db, func(tx *db.Tx) (Login, error) {
+		if err := holdAccount(tx, who); err != nil {
+			return Login{}, err
+		}
 		if err := a.Allow(tx, who, CreateLogin, Resource{Account: who.Account}); err != nil {
 			return Login{}, err
 		}
@@ -156,6 +169,9 @@ func (a *Authority) CreateSession(ctx context.Context, who Caller, life time.Dur
 	t := a.newTemporary(sessionKey, life)
 	token := a.Sign(securityPurpose, []byte(t.access))
 	return db.Update(ctx, a.db, func(tx *db.Tx) (Session, error) {
+		if err := holdAccount(tx, who); err != nil {
+			return Session{}, err
+		}
 		if err := a.Allow(tx, who, CreateSession, Resource{Account: who.Account, User: who.User}); err != nil {
 			return Session{}, err
 		}

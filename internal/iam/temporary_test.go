@@ -166,3 +166,28 @@ func TestTemporaryKeysAreBounded(t *testing.T) {
 	}
 	w.must(w.DeleteUser(t.Context(), Operator(), "acme", "alice"))
 }
+
+// A user who is deleted while he asks for logins gets them, or is told that he
+// is not logged in any more; the deletion does not fail for it.
+func TestLoginsBesideDeletion(t *testing.T) {
+	w := open(t)
+	for i := range 5 {
+		name := "user" + strings.Repeat("x", i)
+		who := w.user("acme", name, "", false)
+		ended := make(chan error)
+		go func() {
+			for {
+				if _, err := w.CreateLogin(t.Context(), who, "", time.Hour); err != nil {
+					ended <- err
+					return
+				}
+			}
+		}()
+		time.Sleep(time.Duration(i) * 3 * time.Millisecond)
+		w.must(w.DeleteUser(t.Context(), Operator(), "acme", name))
+		w.want(<-ended, fault.Unauthorized)
+	}
+	if n := w.count("access_key"); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}

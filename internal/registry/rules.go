@@ -94,7 +94,9 @@ func listed[T any](ctx context.Context, r *Registry, table, columns string, repo
 	return p.rows, p.total, err
 }
 
-// tooMany is the error for one rule more than a repository may have.
+// tooMany is the error for one rule more than a repository may have. The
+// bounds are there so that nothing grows without end: of several who come
+// together on PostgreSQL each may find the last room.
 func tooMany(name oci.Name, n int, what string) error {
 	return fault.New(fault.Invalid, "The repository %s has %d %s, which is as many as it may have; delete one first.", name, n, what)
 }
