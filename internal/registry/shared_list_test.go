@@ -228,3 +228,33 @@ func TestSharedListsUseIndexes(t *testing.T) {
 		}
 	}
 }
+
+// A repository that was deleted and is not collected yet has a path without
+// its name: a filter by organization must not trip over it.
+func TestSharedListsBesideTheDeleted(t *testing.T) {
+	w := open(t, registry.Options{})
+	_, guest := w.account("partner")
+	for _, name := range []oci.Name{"acme/a-name-longer-than-a-path", "acme/app"} {
+		w.push(name, "v1", w.image(name, string(name), 10))
+	}
+	w.share("acme/app", "partner", "forever")
+	w.must(w.DeleteTag(w.ctx, w.admin, "acme/a-name-longer-than-a-path", "v1"))
+	w.must(w.DeleteRepo(w.ctx, w.admin, "acme/a-name-longer-than-a-path"))
+	for _, theirs := range []bool{true, false} {
+		who := w.admin
+		if theirs {
+			who = guest
+		}
+		for _, f := range []registry.SharedFilter{{Org: "acme"}, {Org: "cm", OrgPart: true}} {
+			f.Theirs = theirs
+			if got := strings.TrimSuffix(w.shared(who, f, registry.Order{By: registry.SortOrg}), "+"); got != "acme/app" {
+				t.Errorf("%+v: %s", f, got)
+			}
+			l, err := w.SharedBelow(w.ctx, who, f, 0, 10)
+			w.must(err)
+			if got := strings.TrimSuffix(marked(l.Items), "+"); got != "acme/app" {
+				t.Errorf("%+v by marker: %s", f, got)
+			}
+		}
+	}
+}
