@@ -31,9 +31,9 @@ func (q *sharedQuery) arg(v any) string {
 	return "$" + strconv.Itoa(len(q.args))
 }
 
-// orgOf is the name of a repository's organization. A deleted repository, which
-// the planner may look at before the rest, has a path that is shorter than its
-// name.
+// orgOf is the name of a repository's organization. A deleted repository,
+// which the planner may look at before the rest, has a path that is shorter
+// than its name.
 const orgOf = `CASE WHEN r.organization = 0 THEN '' ELSE substr(r.path, 1, length(r.path) - length(r.name) - 1) END`
 
 // rules selects the repositories that are shared with the account and until

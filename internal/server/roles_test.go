@@ -74,6 +74,8 @@ type row struct {
 const (
 	noJSON  = "nonsense"
 	badBody = "4001018"
+
+	noArchive = "archive_id=0123456789abcdef0123456789abcdef"
 )
 
 // whoMay is the one table of who may do what in the management API, by the
@@ -134,6 +136,16 @@ var whoMay = map[string]row{
 	"ShowRetention":          {read, "", "", 404, "4040113"},
 	"UpdateRetention":        {manage, "", noJSON, 400, badBody},
 	"DeleteRetention":        {manage, "", "", 404, "4040113"},
+
+	"CreateImageArchive":     {editOrg, "", noJSON, 400, badBody},
+	"ListImageArchives":      {editOrg, "", "", 200, ""},
+	"ShowImageArchive":       {editOrg, noArchive, "", 404, "4040043"},
+	"UploadImageArchivePart": {editOrg, noArchive, "", 404, "4040043"},
+	"PutImageArchivePart":    {editOrg, noArchive, "", 404, "4040043"},
+	"FinishImageArchive":     {editOrg, noArchive, noJSON, 400, badBody},
+	"DeleteImageArchive":     {editOrg, noArchive, "", 404, "4040043"},
+	"DownloadImageArchive":   {read, "", "", 200, ""},
+	"HeadImageArchive":       {read, "", "", 200, ""},
 
 	"ListSyncRegions":               {login, "", "", 200, ""},
 	"CreateImageSyncRepo":           {manage, "", noJSON, 400, badBody},
@@ -269,7 +281,7 @@ var inBraces = regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`)
 func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
-		"access_domain": "other", "share_id": "77", "trigger": "none", "retention_id": "77", "upload_id": "none",
+		"access_domain": "other", "share_id": "77", "trigger": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none",
 	}
 	for _, c := range changes {
 		for pair := range strings.FieldsSeq(c) {
