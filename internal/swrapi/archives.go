@@ -77,8 +77,8 @@ func (a *API) archiveOf(c *call, x registry.Archive) imageArchive {
 		}
 	}
 	if x.Failure != nil {
-		_, code, msg := a.explain(c, x.Failure)
-		out.Error = &listed{Code: string(code), Message: msg}
+		w, msg := c.words(x.Failure)
+		out.Error = &listed{Code: string(w.code), Message: msg}
 	}
 	return out
 }
