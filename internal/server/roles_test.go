@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -263,7 +264,7 @@ var inBraces = regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`)
 // fill puts values into a pattern, the row's own before the usual ones.
 func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
-		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
+		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": cmp.Or(w.project[role], w.project["admin"]), "resource_type": "store", "frequency": "daily",
 		"access_domain": "other", "share_id": "77", "trigger": "none", "retention_id": "77", "upload_id": "none",
 	}
 	for _, c := range changes {
@@ -274,7 +275,7 @@ func (w *town) fill(pattern, role string, changes ...string) string {
 	}
 	return inBraces.ReplaceAllStringFunc(pattern, func(s string) string {
 		name := inBraces.FindStringSubmatch(s)[1]
-		if values[name] == "" && name != "project_id" {
+		if values[name] == "" {
 			w.t.Errorf("there is no value for %s in %s", s, pattern)
 		}
 		return values[name]
