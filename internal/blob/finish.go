@@ -89,6 +89,19 @@ func (s *Store) sum(ctx context.Context, u Upload, a oci.Algorithm) ([]byte, err
 	return h.Sum(nil), nil
 }
 
+// Digest is that of the bytes of u so far, by its own algorithm.
+func (s *Store) Digest(ctx context.Context, u Upload) (oci.Digest, error) {
+	a := algorithm(u)
+	if u.Key == "" || len(u.Driver) == 0 {
+		return a.FromBytes(u.Inline), nil
+	}
+	sum, err := s.sum(ctx, u, a)
+	if err != nil {
+		return "", err
+	}
+	return a.FromSum(sum), nil
+}
+
 // Resume is for an upload that another start of the process has written last:
 // it reads the stored bytes and hashes them again, since a power cut may have
 // eaten some that the row speaks of. Errors: UploadUnknown when they are not

@@ -111,7 +111,7 @@ func (a *Authority) changed(tx *db.Tx, who Caller, account string, do Action, re
 	if err := a.Raise(tx, account); err != nil {
 		return err
 	}
-	return entry{account, who.String(), do, resource}.write(tx, "ok", requestOf(tx.Context()))
+	return entry{account, who.String(), do, resource}.write(tx, "ok", RequestOf(tx.Context()))
 }
 
 // CreateAccount makes an account with its first project. It has no users yet.

@@ -17,7 +17,8 @@ func WithRequest(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestKey{}, id)
 }
 
-func requestOf(ctx context.Context) string {
+// RequestOf returns the id of the request that a context belongs to; "": none.
+func RequestOf(ctx context.Context) string {
 	id, _ := ctx.Value(requestKey{}).(string)
 	return id
 }
@@ -26,7 +27,7 @@ func requestOf(ctx context.Context) string {
 // did it. The row stands in the caller's account; system callers name one with
 // Caller.In.
 func (a *Authority) Audit(tx *db.Tx, who Caller, action Action, resource, outcome string) error {
-	return entry{who.Account, who.String(), action, resource}.write(tx, outcome, requestOf(tx.Context()))
+	return entry{who.Account, who.String(), action, resource}.write(tx, outcome, RequestOf(tx.Context()))
 }
 
 // An entry is who did what to which.
@@ -77,7 +78,7 @@ func (d *denials) add(ctx context.Context, who Caller, do Action, resource strin
 		d.dropped++
 		return
 	}
-	d.waiting[e] = requestOf(ctx)
+	d.waiting[e] = RequestOf(ctx)
 	select {
 	case d.wake <- struct{}{}:
 	default:

@@ -1,7 +1,8 @@
 package iam
 
 // Caller is who asks. Every method of the core takes one. The zero value is
-// anonymous. Callers are made here only: by a login, by System or by Operator.
+// anonymous. Callers are made here only: by a login, by System, by Operator, or
+// by Resume.
 type Caller struct {
 	Account, AccountName string // the tenant: id and name
 	User, UserName       string // id and name; both empty for callers that are no user

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/web"
 )
 
 var (
@@ -31,7 +32,7 @@ func (a *API) headBlob(c *call) error {
 	}
 	h := c.w.Header()
 	setBlob(h, d.Digest)
-	if matches(c.r.Header["If-None-Match"], d.Digest) {
+	if web.Matches(c.r.Header["If-None-Match"], string(d.Digest)) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -48,20 +49,20 @@ func (a *API) getBlob(c *call) error {
 	}
 	h := c.w.Header()
 	setBlob(h, b.Digest)
-	if matches(c.r.Header["If-None-Match"], b.Digest) {
+	if web.Matches(c.r.Header["If-None-Match"], string(b.Digest)) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	status, off, n := http.StatusOK, int64(0), b.Size
-	if want := c.r.Header["Range"]; len(want) == 1 && ifRange(c.r.Header["If-Range"], b.Digest) {
-		switch part, ok := parseRange(want[0], b.Size); {
+	if want := c.r.Header["Range"]; len(want) == 1 && web.IfRange(c.r.Header["If-Range"], string(b.Digest)) {
+		switch part, ok := web.ParseRange(want[0], b.Size); {
 		case !ok:
 			h["Content-Range"] = []string{"bytes */" + strconv.FormatInt(b.Size, 10)}
 			delete(h, "Content-Type")
 			c.w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 			return nil
-		case part.n >= 0:
-			status, off, n = http.StatusPartialContent, part.off, part.n
+		case part.N >= 0:
+			status, off, n = http.StatusPartialContent, part.Off, part.N
 			h["Content-Range"] = []string{"bytes " + strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+n-1, 10) + "/" + strconv.FormatInt(b.Size, 10)}
 		}
 	}

@@ -22,7 +22,7 @@ func (a *API) getManifest(c *call) error {
 	v := &[...]string{string(m.Digest), `"` + string(m.Digest) + `"`, m.MediaType, strconv.Itoa(len(m.Body))}
 	h["Docker-Content-Digest"] = v[0:1:1]
 	h["Etag"] = v[1:2:2]
-	if matches(c.r.Header["If-None-Match"], m.Digest) {
+	if web.Matches(c.r.Header["If-None-Match"], string(m.Digest)) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -43,20 +43,6 @@ func broken(c *call, err error) {
 	if err != nil {
 		web.Of(c.w).Failed(err)
 	}
-}
-
-// matches evaluates If-None-Match (RFC 9110, section 13.1.2) for content whose
-// entity tag is its digest. The tag is also taken without its quotes.
-func matches(header []string, d oci.Digest) bool {
-	for _, line := range header {
-		for tag := range strings.SplitSeq(line, ",") {
-			tag = strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
-			if tag == string(d) || tag == "*" {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // putManifest stores a manifest (distribution-spec, Pushing Manifests) and

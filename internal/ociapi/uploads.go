@@ -11,6 +11,7 @@ import (
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
+	"berth.dev/berth/internal/web"
 )
 
 // startUpload answers POST (distribution-spec, Pushing blobs): it mounts a
@@ -124,7 +125,7 @@ func (a *API) uploadStatus(c *call) error {
 
 // patchUpload appends a chunk, or a stream of unknown length.
 func (a *API) patchUpload(c *call) error {
-	off, n, err := parseContentRange(c.r.Header["Content-Range"], c.r.ContentLength)
+	off, n, err := web.ParseContentRange(c.r.Header["Content-Range"], c.r.ContentLength)
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (a *API) putUpload(c *call) error {
 	}
 	off, n, body := int64(-1), int64(0), io.Reader(nil)
 	if c.r.ContentLength != 0 {
-		if off, n, err = parseContentRange(c.r.Header["Content-Range"], c.r.ContentLength); err != nil {
+		if off, n, err = web.ParseContentRange(c.r.Header["Content-Range"], c.r.ContentLength); err != nil {
 			return err
 		}
 		body = c.r.Body

@@ -55,9 +55,12 @@ func (r *Registry) wakeCollector() {
 
 const flushEvery = 10 * time.Second
 
-// Run collects what is not needed any more and writes the counts of pulls,
-// until the context ends.
+// Run collects what is not needed any more, unpacks archives and writes the
+// counts of pulls, until the context ends.
 func (r *Registry) Run(ctx context.Context) error {
+	var archives sync.WaitGroup
+	defer archives.Wait()
+	archives.Go(func() { r.runArchives(ctx) })
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
 	timer := time.NewTimer(0)
@@ -89,7 +92,7 @@ func (r *Registry) Run(ctx context.Context) error {
 func (r *Registry) untilDue(ctx context.Context) time.Duration {
 	const soon = 20 * time.Millisecond // never spin
 	wait := r.o.SweepEvery
-	for _, query := range []string{`SELECT min(due) FROM review`, `SELECT min(due) FROM garbage`, `SELECT min(expires) FROM upload`} {
+	for _, query := range []string{`SELECT min(due) FROM review`, `SELECT min(due) FROM garbage`, `SELECT min(expires) FROM upload`, `SELECT min(expires) FROM archive`} {
 		due, err := db.One[*int64](ctx, r.db, query)
 		if err != nil {
 			return wait
@@ -105,7 +108,7 @@ func (r *Registry) untilDue(ctx context.Context) time.Duration {
 // fails is put off and does not keep the rest from being done.
 func (r *Registry) Collect(ctx context.Context) error {
 	var failed []error
-	for _, step := range []func(context.Context) (more bool, err error){r.expireUploads, r.reviewBatch, r.deleteGarbage, r.expireUsage} {
+	for _, step := range []func(context.Context) (more bool, err error){r.expireUploads, r.expireArchives, r.reviewBatch, r.deleteGarbage, r.expireUsage} {
 		for more := true; more; {
 			if err := ctx.Err(); err != nil {
 				return err

@@ -31,6 +31,7 @@ type Options struct {
 	MaxShares     int           // rules by which one repository is shared; 0: no limit
 	ShareUnknown  bool          // a repository may be shared with an account that does not exist yet
 	OpenUploads   int           // unfinished uploads of one user or key; default 1000
+	ArchiveMax    int64         // bytes of an uploaded archive; default 10 GiB
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
 	Regions       []string      // where images can be synchronized to
 	Retention     retention.Limits
@@ -51,6 +52,7 @@ type Registry struct {
 	ids       *uploadIDs
 	keys      *keys
 	pulls     *pulls
+	archives  *unpackers
 	touched   touches
 	collector collectorState
 }
@@ -70,6 +72,9 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	if o.OpenUploads == 0 {
 		o.OpenUploads = 1000
 	}
+	if o.ArchiveMax == 0 {
+		o.ArchiveMax = 10 << 30
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 32 << 20
 	}
@@ -83,6 +88,8 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		ids:     newUploadIDs(),
 		keys:    newKeys(d, o.UploadLife),
 		pulls:   newPulls(),
+
+		archives: newUnpackers(),
 	}
 	r.collector.wake = make(chan struct{}, 1)
 	d.OnInvalidate(r.cache.invalidate)
@@ -113,7 +120,7 @@ func clampPage(n int) int { return min(max(n, 0), MaxPage) }
 
 // resource names a repository to iam.
 func resource(rp *repoRow) iam.Resource {
-	return iam.Resource{Account: rp.Account, Organization: rp.Organization, Repository: rp.ID, Public: rp.Public, Name: rp.Path}
+	return iam.Resource{Account: rp.Account, Organization: rp.Organization, Repository: rp.ID, Public: rp.Public, Shared: rp.Shared, Name: rp.Path}
 }
 
 // A repoRow is what push and pull need of a repository.
@@ -123,9 +130,10 @@ type repoRow struct {
 	Account      string
 	Path         string
 	Public       bool
+	Shared       bool // by some rule
 }
 
-const repoColumns = `id, organization, account, path, public`
+const repoColumns = `id, organization, account, path, public, shares > 0`
 
 func repoByPath(ctx context.Context, q db.Querier, name oci.Name) (repoRow, error) {
 	return db.One[repoRow](ctx, q, `SELECT `+repoColumns+` FROM repository WHERE path = $1`, string(name))

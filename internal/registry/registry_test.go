@@ -169,3 +169,11 @@ func (w *world) push(name oci.Name, tag string, body []byte) oci.Digest {
 	w.must(err)
 	return r.Digest
 }
+
+// driver opens the world's storage once more.
+func (w *world) driver() *fsblob.Driver {
+	w.t.Helper()
+	d, err := fsblob.Open(w.dir, fsblob.Options{})
+	w.must(err)
+	return d
+}

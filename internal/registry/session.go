@@ -44,6 +44,7 @@ type session struct {
 	token uploadToken
 	row   uploadRow
 	saved bool   // there is a row
+	whole bool   // of what one request sends, all counts or nothing
 	key   string // reserved for this upload (keys.go), until a row takes it over
 	lease *lease
 }
@@ -236,11 +237,19 @@ func (s *session) receive(ctx context.Context, off, length int64, src io.Reader,
 		defer context.AfterFunc(ctx, i.Interrupt)()
 	}
 	before := u.Size
-	u, err := s.r.blobs.Append(ctx, u, src, length,
-		func() (string, error) { return s.begin(ctx, finishing) },
-		func(u blob.Upload) error { return s.save(ctx, u) })
+	checkpoint := func(u blob.Upload) error { return s.save(ctx, u) }
+	if s.whole {
+		checkpoint = func(blob.Upload) error { return nil }
+	}
+	u, err := s.r.blobs.Append(ctx, u, src, length, func() (string, error) { return s.begin(ctx, finishing) }, checkpoint)
 	if err == nil && finishing {
 		return u, nil
+	}
+	if err != nil && s.whole {
+		if s.key != "" { // nothing of it is to stay
+			err = errors.Join(err, s.r.blobs.Abort(context.WithoutCancel(ctx), u))
+		}
+		return u, err
 	}
 	if u.Size > before || u.Key != s.row.Key {
 		// What is in place stays in place: the client may ask where to go on.
@@ -290,8 +299,14 @@ func (s *session) finish(ctx context.Context, off, length int64, src io.Reader, 
 	if err != nil {
 		return none, err
 	}
+	return s.complete(ctx, u, d)
+}
+
+// complete makes what has come the blob d.
+func (s *session) complete(ctx context.Context, u blob.Upload, d oci.Digest) (oci.Descriptor, error) {
+	var none oci.Descriptor
 	s.set(u)
-	u, err = s.r.blobs.Finish(ctx, u, d)
+	u, err := s.r.blobs.Finish(ctx, u, d)
 	if err != nil {
 		if s.saved || s.key != "" {
 			if serr := s.failed(ctx, err); serr != nil {

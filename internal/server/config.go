@@ -27,6 +27,7 @@ type Config struct {
 	Tokens         Tokens
 	Signatures     Signatures
 	Uploads        Uploads
+	Archives       Archives
 	Collection     Collection
 	Organizations  Organizations
 	Retention      Retention
@@ -70,6 +71,9 @@ type Tokens struct{ Life, ManagementLife time.Duration }
 type Signatures struct {
 	RefuseReplay bool // one that changes something counts once
 }
+
+// Archives of images that are uploaded.
+type Archives struct{ MaxSize Size }
 
 // Uploads that are not finished.
 type Uploads struct {
@@ -156,6 +160,7 @@ func Default() Config {
 		Limits:        Limits{Requests: 4096, UploadMemory: 64 << 20, CacheMemory: 32 << 20, Header: 64 << 10, HeaderTimeout: 10 * time.Second, Idle: 2 * time.Minute, Progress: 30 * time.Second, Drain: 30 * time.Second},
 		Tokens:        Tokens{Life: time.Hour, ManagementLife: 24 * time.Hour},
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
+		Archives:      Archives{MaxSize: 10 << 30},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 5},
 		Retention:     Retention{Days: 365, Num: 1000},
@@ -196,6 +201,7 @@ func (c *Config) Keys() []Key {
 		{"signatures.refuse_replay", (*boolValue)(&c.Signatures.RefuseReplay), "a signature that changes something counts once"},
 		{"uploads.life", (*durationValue)(&c.Uploads.Life), "`time` an upload may stay untouched"},
 		{"uploads.open", (*intValue)(&c.Uploads.Open), "`number` of unfinished uploads of one user or key"},
+		{"archives.max_size", &c.Archives.MaxSize, "`size` of an uploaded archive of images at most"},
 		{"collection.grace", (*durationValue)(&c.Collection.Grace), "`time` that something without reference is kept"},
 		{"collection.undelete", (*durationValue)(&c.Collection.Undelete), "`time` that a deleted image can come back"},
 		{"collection.sweep", (*durationValue)(&c.Collection.Sweep), "`time` between two looks for what is due"},

@@ -76,6 +76,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		SweepEvery:    cfg.Collection.Sweep,
 		UploadLife:    cfg.Uploads.Life,
 		OpenUploads:   cfg.Uploads.Open,
+		ArchiveMax:    int64(cfg.Archives.MaxSize),
 		CreateOnPush:  cfg.Organizations.CreateOnPush,
 		OrgsPerOwner:  cfg.Organizations.PerAccount,
 		ReposPerOwner: cfg.Quotas.Repositories,

@@ -99,6 +99,7 @@ func (c *Config) ranges() []span {
 		between("collection.undelete", c.Collection.Undelete, 0, 365*day),
 		between("collection.sweep", c.Collection.Sweep, 100*time.Millisecond, day),
 		{"uploads.open", int64(c.Uploads.Open), 1, 1 << 20, number},
+		{"archives.max_size", int64(c.Archives.MaxSize), 1 << 20, 1 << 44, size},
 		{"organizations.per_account", int64(c.Organizations.PerAccount), 0, 1 << 31, number},
 		{"retention.days", int64(c.Retention.Days), 1, 36500, number},
 		{"retention.num", int64(c.Retention.Num), 1, 1 << 20, number},

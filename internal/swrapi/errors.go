@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/web"
 )
 
@@ -101,10 +102,25 @@ var particular = map[subject]map[fault.Code]wire{
 	aRetention: {
 		fault.Exists: {http.StatusBadRequest, badParameter},
 	},
+	anArchive: {
+		fault.UploadInvalid: {http.StatusConflict, busy},
+	},
 }
 
 // quotas tells by a fault's detail which quota is reached.
 var quotas = map[any]code{"namespace": orgQuota, "repo": repoQuota, "tag": tagQuota}
+
+// defects tells by a fault's detail what an archive lacks.
+var defects = map[registry.ArchiveDefect]code{
+	registry.ArchiveNoNames:       noRepoTags,
+	registry.ArchiveNamesDiffer:   namesDiffer,
+	registry.ArchiveLayerMissing:  layerMissing,
+	registry.ArchiveConfigMissing: configMissing,
+	registry.ArchiveNoManifest:    noManifest,
+	registry.ArchiveUnparsable:    manifestUnparsed,
+	registry.ArchiveBadFormat:     badImageFormat,
+	registry.ArchiveTooBig:        archiveTooLarge,
+}
 
 // answerOf finds the answer to a fault on a route about s.
 func answerOf(s subject, f *fault.Error) wire {
@@ -116,6 +132,9 @@ func answerOf(s subject, f *fault.Error) wire {
 		if c, ok := quotas[f.Detail]; ok {
 			w.code = c
 		}
+	}
+	if d, ok := f.Detail.(registry.ArchiveDefect); ok {
+		w.code = defects[d]
 	}
 	return w
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/web"
 )
 
@@ -124,5 +125,21 @@ func TestFail(t *testing.T) {
 				t.Errorf("%v: %s is %q", tt.err, k, got)
 			}
 		}
+	}
+}
+
+// Whatever an archive is wrong in has a code of its own.
+func TestEveryDefectHasACode(t *testing.T) {
+	seen := map[code]bool{}
+	for _, d := range registry.ArchiveDefects() {
+		var f *fault.Error
+		if !errors.As(d.As("It is wrong."), &f) {
+			t.Fatalf("%s is no fault", d)
+		}
+		w := answerOf(anArchive, f)
+		if w.code == "" || seen[w.code] || codes[w.code].status != w.status {
+			t.Errorf("%s is %d %s", d, w.status, w.code)
+		}
+		seen[w.code] = true
 	}
 }

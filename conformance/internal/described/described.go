@@ -378,7 +378,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	if err := t.Document.Check(r.Method, r.URL.Path, request, resp, body); err != nil {
+	if err := t.Document.Check(r.Method, r.URL.EscapedPath(), request, resp, body); err != nil {
 		t.Report(err)
 	}
 	return resp, nil

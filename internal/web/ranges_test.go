@@ -1,4 +1,4 @@
-package ociapi
+package web
 
 import (
 	"testing"
@@ -10,38 +10,38 @@ func TestParseRange(t *testing.T) {
 	tests := []struct {
 		in   string
 		size int64
-		want part
+		want Span
 		ok   bool
 	}{
-		{"bytes=0-0", 10, part{0, 1}, true},
-		{"bytes=2-5", 10, part{2, 4}, true},
-		{"Bytes = 2-5", 10, part{2, 4}, true},
-		{"bytes=2-", 10, part{2, 8}, true},
-		{"bytes=2-99", 10, part{2, 8}, true},
-		{"bytes=9-9", 10, part{9, 1}, true},
-		{"bytes=-3", 10, part{7, 3}, true},
-		{"bytes=-99", 10, part{0, 10}, true},
-		{"bytes=0-9223372036854775807", 10, part{0, 10}, true},
-		{"items=0-5", 10, whole, true},
-		{"bytes=0-1,3-4", 10, whole, true},
-		{"bytes", 10, whole, true},
-		{"", 10, whole, true},
-		{"bytes=10-", 10, part{}, false},
-		{"bytes=10-12", 10, part{}, false},
-		{"bytes=5-2", 10, part{}, false},
-		{"bytes=-0", 10, part{}, false},
-		{"bytes=-", 10, part{}, false},
-		{"bytes=", 10, part{}, false},
-		{"bytes=a-b", 10, part{}, false},
-		{"bytes=1-b", 10, part{}, false},
-		{"bytes=+1-2", 10, part{}, false},
-		{"bytes=--2", 10, part{}, false},
-		{"bytes=99999999999999999999-", 10, part{}, false},
-		{"bytes=0-", 0, part{}, false},
-		{"bytes=-5", 0, part{}, false},
+		{"bytes=0-0", 10, Span{0, 1}, true},
+		{"bytes=2-5", 10, Span{2, 4}, true},
+		{"Bytes = 2-5", 10, Span{2, 4}, true},
+		{"bytes=2-", 10, Span{2, 8}, true},
+		{"bytes=2-99", 10, Span{2, 8}, true},
+		{"bytes=9-9", 10, Span{9, 1}, true},
+		{"bytes=-3", 10, Span{7, 3}, true},
+		{"bytes=-99", 10, Span{0, 10}, true},
+		{"bytes=0-9223372036854775807", 10, Span{0, 10}, true},
+		{"items=0-5", 10, Whole, true},
+		{"bytes=0-1,3-4", 10, Whole, true},
+		{"bytes", 10, Whole, true},
+		{"", 10, Whole, true},
+		{"bytes=10-", 10, Span{}, false},
+		{"bytes=10-12", 10, Span{}, false},
+		{"bytes=5-2", 10, Span{}, false},
+		{"bytes=-0", 10, Span{}, false},
+		{"bytes=-", 10, Span{}, false},
+		{"bytes=", 10, Span{}, false},
+		{"bytes=a-b", 10, Span{}, false},
+		{"bytes=1-b", 10, Span{}, false},
+		{"bytes=+1-2", 10, Span{}, false},
+		{"bytes=--2", 10, Span{}, false},
+		{"bytes=99999999999999999999-", 10, Span{}, false},
+		{"bytes=0-", 0, Span{}, false},
+		{"bytes=-5", 0, Span{}, false},
 	}
 	for _, tt := range tests {
-		got, ok := parseRange(tt.in, tt.size)
+		got, ok := ParseRange(tt.in, tt.size)
 		if ok != tt.ok || ok && got != tt.want {
 			t.Errorf("%q of %d: %+v, %v", tt.in, tt.size, got, ok)
 		}
@@ -56,8 +56,8 @@ func FuzzParseRange(f *testing.F) {
 		if size < 0 {
 			return
 		}
-		p, ok := parseRange(s, size)
-		if ok && p != whole && (p.off < 0 || p.n <= 0 || p.n > size-p.off) {
+		p, ok := ParseRange(s, size)
+		if ok && p != Whole && (p.Off < 0 || p.N <= 0 || p.N > size-p.Off) {
 			t.Errorf("%q of %d: %+v", s, size, p)
 		}
 	})
@@ -88,7 +88,7 @@ func TestParseContentRange(t *testing.T) {
 		{[]string{"0-4", "0-4"}, 5, 0, 0, fault.UploadInvalid},
 	}
 	for _, tt := range tests {
-		off, n, err := parseContentRange(tt.in, tt.length)
+		off, n, err := ParseContentRange(tt.in, tt.length)
 		if fault.CodeOf(err) != tt.want || off != tt.off || n != tt.n {
 			t.Errorf("%q with %d bytes: %d, %d, %v", tt.in, tt.length, off, n, err)
 		}
@@ -99,7 +99,7 @@ func FuzzParseContentRange(f *testing.F) {
 	f.Add("0-4", int64(5))
 	f.Add("0-9223372036854775807", int64(-1))
 	f.Fuzz(func(t *testing.T, s string, length int64) {
-		off, n, err := parseContentRange([]string{s}, length)
+		off, n, err := ParseContentRange([]string{s}, length)
 		if err == nil && (off < 0 || n <= 0 || length >= 0 && n != length) {
 			t.Errorf("%q with %d bytes: %d, %d", s, length, off, n)
 		}
@@ -112,11 +112,11 @@ func TestMatches(t *testing.T) {
 		`"sha256:abc"`: true, `W/"sha256:abc"`: true, `sha256:abc`: true, `"x", "sha256:abc"`: true, `*`: true,
 		``: false, `"sha256:abcd"`: false, `"x"`: false, `,`: false,
 	} {
-		if got := matches([]string{in}, d); got != want {
+		if got := Matches([]string{in}, d); got != want {
 			t.Errorf("%s: %v", in, got)
 		}
 	}
-	if matches(nil, d) {
+	if Matches(nil, d) {
 		t.Error("no condition matches")
 	}
 }

@@ -1,4 +1,4 @@
-package ociapi
+package web
 
 import (
 	"math"
@@ -6,21 +6,21 @@ import (
 	"strings"
 
 	"berth.dev/berth/internal/fault"
-	"berth.dev/berth/internal/oci"
 )
 
-// part is a range of a blob; n < 0 stands for all of it.
-type part struct{ off, n int64 }
+// A Span is a range of some content in bytes; N < 0 stands for all of it.
+type Span struct{ Off, N int64 }
 
-var whole = part{0, -1}
+// Whole is all of the content.
+var Whole = Span{0, -1}
 
-// parseRange reads a Range header (RFC 9110, section 14.2) for content of this
+// ParseRange reads a Range header (RFC 9110, section 14.2) for content of this
 // size. Ranges in other units and several ranges at once are answered with the
 // whole; ok is false for what cannot be answered at all.
-func parseRange(s string, size int64) (p part, ok bool) {
+func ParseRange(s string, size int64) (p Span, ok bool) {
 	unit, set, found := strings.Cut(s, "=")
 	if !found || !strings.EqualFold(strings.TrimSpace(unit), "bytes") || strings.Contains(set, ",") {
-		return whole, true
+		return Whole, true
 	}
 	from, to, found := strings.Cut(strings.TrimSpace(set), "-")
 	switch {
@@ -29,7 +29,7 @@ func parseRange(s string, size int64) (p part, ok bool) {
 	case from == "": // the last so many bytes
 		n, ok := number(to)
 		n = min(n, size)
-		return part{size - n, n}, ok && n > 0
+		return Span{size - n, n}, ok && n > 0
 	}
 	off, ok := number(from)
 	last := size - 1
@@ -37,22 +37,36 @@ func parseRange(s string, size int64) (p part, ok bool) {
 		last, ok = number(to)
 		last = min(last, size-1)
 	}
-	return part{off, last - off + 1}, ok && off <= last
+	return Span{off, last - off + 1}, ok && off <= last
 }
 
-// ifRange reports whether a Range counts (RFC 9110, section 13.1.5): there is
-// no condition, or it names the entity tag.
-func ifRange(header []string, d oci.Digest) bool {
-	return len(header) == 0 || header[0] == `"`+string(d)+`"`
+// IfRange reports whether a Range counts (RFC 9110, section 13.1.5): there is
+// no condition, or it names the entity tag, which is given without quotes.
+func IfRange(header []string, tag string) bool {
+	return len(header) == 0 || header[0] == `"`+tag+`"`
 }
 
-// parseContentRange reads the Content-Range of a chunk (distribution-spec,
+// Matches evaluates If-None-Match (RFC 9110, section 13.1.2) for content with
+// this entity tag. The tag is also taken without its quotes.
+func Matches(header []string, tag string) bool {
+	for _, line := range header {
+		for t := range strings.SplitSeq(line, ",") {
+			t = strings.Trim(strings.TrimPrefix(strings.TrimSpace(t), "W/"), `"`)
+			if t == tag || t == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ParseContentRange reads the Content-Range of a chunk (distribution-spec,
 // Pushing a blob in chunks): its first and last byte, which is not that of RFC
 // 9110. Without one the offset is -1. length is the body's, -1 if unknown; the
 // one returned is never longer than the range.
 //
 // Errors: fault.UploadInvalid, fault.SizeInvalid.
-func parseContentRange(header []string, length int64) (off, n int64, err error) {
+func ParseContentRange(header []string, length int64) (off, n int64, err error) {
 	if len(header) == 0 {
 		return -1, length, nil
 	}
