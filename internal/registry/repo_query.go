@@ -26,7 +26,7 @@ type repoScope struct {
 }
 
 // set reports a scope that is neither an account nor one organization.
-func (s repoScope) set() bool { return s.user != "" || s.orgLike != "" }
+func (sc repoScope) set() bool { return sc.user != "" || sc.orgLike != "" }
 
 // A statement is a text with its arguments.
 type statement struct {
