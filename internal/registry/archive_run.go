@@ -19,7 +19,8 @@ import (
 const (
 	unpackAtOnce   = 2                // archives
 	unpackAttempts = 5                // then its failure is told
-	unpackClaim    = time.Minute      // for which a process says that it is at work
+	unpackClaims   = 100              // of processes that died over it
+	unpackClaim    = 30 * time.Second // for which a process says that it is at work
 	unpackBeat     = 5 * time.Second  // between two times that it says so
 	unpackPause    = 10 * time.Second // before the second attempt, twice that before the third
 )
@@ -159,7 +160,11 @@ func (r *Registry) workOn(ctx context.Context, id string) {
 		defer close(beats)
 		u.beat(ctx, stop)
 	}()
-	err = u.guarded(ctx)
+	if u.a.Attempts > unpackClaims {
+		err = fmt.Errorf("registry: an archive outlived %d processes that unpacked it", unpackClaims)
+	} else {
+		err = u.guarded(ctx)
+	}
 	cause := context.Cause(ctx)
 	stop(nil)
 	<-beats
