@@ -45,7 +45,7 @@ type Archive struct {
 	Images   []ArchiveImage
 	Failure  *fault.Error // of a failed one
 	Created  time.Time
-	Expires  time.Time // when it is forgotten if nothing happens
+	Expires  time.Time // when it is forgotten if nothing happens; zero while it is unpacked
 }
 
 // ArchiveImage is an image that came from an archive.
@@ -144,7 +144,10 @@ func (a *archiveRow) failure() *fault.Error {
 func (a *archiveRow) archive() (Archive, error) {
 	out := Archive{ArchiveSpec: ArchiveSpec{Repository: a.Repository, Tag: a.Tag, Rename: a.Rename, Size: a.Announced},
 		ID: a.ID, Org: a.Org, State: ArchiveState(a.State), Received: a.Size, Unpacked: a.Progress, Failure: a.failure(),
-		Created: fromMicros(a.Created), Expires: fromMicros(a.expires())}
+		Created: fromMicros(a.Created)}
+	if out.State != ArchiveUnpacking {
+		out.Expires = fromMicros(a.expires())
+	}
 	if a.State == string(ArchiveOpen) && a.Received != nil {
 		out.Received = *a.Received
 	}

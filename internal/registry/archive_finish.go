@@ -87,11 +87,12 @@ func (r *Registry) sealArchive(ctx context.Context, who iam.Caller, org, id stri
 	return r.queueArchive(ctx, s, u, has, caller)
 }
 
+// queueArchive does not let the archive expire until it is unpacked: that was
+// promised, however long the server is away.
 func (r *Registry) queueArchive(ctx context.Context, s *session, u blob.Upload, d oci.Digest, caller []byte) error {
 	return r.update(ctx, func(tx *db.Tx) error {
-		life := tx.Micros() + r.o.UploadLife.Microseconds()
 		_, err := db.One[int64](tx.Context(), tx, `UPDATE upload SET state = $3, driver = $4, start = $5, updated = $6, expires = $7
-			WHERE id = $1 AND epoch = $2 AND state = 'open' RETURNING epoch`, s.id, s.row.Epoch, uploadHeld, []byte(u.Driver), r.start, tx.Micros(), life)
+			WHERE id = $1 AND epoch = $2 AND state = 'open' RETURNING epoch`, s.id, s.row.Epoch, uploadHeld, []byte(u.Driver), r.start, tx.Micros(), never)
 		if errors.Is(err, db.ErrNone) {
 			return fault.New(fault.UploadInvalid, "Another request took this upload over.")
 		}
@@ -99,7 +100,7 @@ func (r *Registry) queueArchive(ctx context.Context, s *session, u blob.Upload, 
 			return err
 		}
 		_, err = tx.Exec(`UPDATE archive SET state = 'unpacking', size = $2, digest = $3, caller = $4, request = $5, due = $6, updated = $6, expires = $7
-			WHERE id = $1 AND state = 'open'`, s.id, u.Size, string(d), caller, iam.RequestOf(ctx), tx.Micros(), life)
+			WHERE id = $1 AND state = 'open'`, s.id, u.Size, string(d), caller, iam.RequestOf(ctx), tx.Micros(), never)
 		tx.AfterCommit(r.archives.wakeUp)
 		return err
 	})

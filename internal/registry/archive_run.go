@@ -19,7 +19,8 @@ import (
 const (
 	unpackAtOnce   = 2                // archives
 	unpackAttempts = 5                // then its failure is told
-	unpackClaim    = time.Minute      // for which a process says that it is at work
+	unpackClaims   = 100              // of processes that died over it
+	unpackClaim    = 30 * time.Second // for which a process says that it is at work
 	unpackBeat     = 5 * time.Second  // between two times that it says so
 	unpackPause    = 10 * time.Second // before the second attempt, twice that before the third
 )
@@ -159,7 +160,11 @@ func (r *Registry) workOn(ctx context.Context, id string) {
 		defer close(beats)
 		u.beat(ctx, stop)
 	}()
-	err = u.guarded(ctx)
+	if u.a.Attempts > unpackClaims {
+		err = fmt.Errorf("registry: an archive outlived %d processes that unpacked it", unpackClaims)
+	} else {
+		err = u.guarded(ctx)
+	}
 	cause := context.Cause(ctx)
 	stop(nil)
 	<-beats
@@ -211,13 +216,8 @@ func (u *unpacking) beat(ctx context.Context, stop context.CancelCauseFunc) {
 		case <-t.C:
 		}
 		n, err := db.Update(ctx, u.r.db, func(tx *db.Tx) (int64, error) {
-			n, err := tx.Exec(`UPDATE archive SET due = $3, progress = $4 WHERE id = $1 AND claim = $2 AND state = 'unpacking'`,
+			return tx.Exec(`UPDATE archive SET due = $3, progress = $4 WHERE id = $1 AND claim = $2 AND state = 'unpacking'`,
 				u.a.ID, u.claim, tx.Micros()+unpackClaim.Microseconds(), u.progress.Load())
-			if err != nil || n == 0 {
-				return n, err
-			}
-			_, err = tx.Exec(`UPDATE upload SET expires = $2 WHERE id = $1`, u.a.ID, tx.Micros()+u.r.o.UploadLife.Microseconds())
-			return n, err
 		})
 		if err == nil && n == 0 {
 			stop(errClaimLost)
@@ -237,7 +237,7 @@ func (u *unpacking) failed(ctx context.Context, cause error, ended bool) error {
 	case fault.Internal, fault.Full, fault.Unavailable, fault.Timeout, fault.ReferenceUnknown, fault.UploadInvalid:
 		again = ended || u.a.Attempts < unpackAttempts
 	}
-	u.r.log.WarnContext(ctx, "an archive was not unpacked", "archive", u.a.ID, "organization", u.a.Org, "attempt", u.a.Attempts, "again", again, "err", cause)
+	u.r.log.WarnContext(ctx, "an archive was not unpacked", "archive", u.a.ID, "organization", u.a.Org, "request", u.a.Request, "attempt", u.a.Attempts, "again", again, "err", cause)
 	return u.r.update(ctx, func(tx *db.Tx) error {
 		if again {
 			due, attempts := tx.Micros()+(unpackPause<<min(u.a.Attempts-1, 8)).Microseconds(), u.a.Attempts

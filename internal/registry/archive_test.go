@@ -345,6 +345,11 @@ func TestArchiveRestart(t *testing.T) {
 	_, err = w.FinishArchive(w.ctx, w.admin, "acme", id, digestOf(b), 0)
 	w.must(err)
 	restart()
+	a, err = w.Archive(w.ctx, w.admin, "acme", id)
+	w.must(err)
+	if !a.Expires.IsZero() {
+		t.Errorf("what is to be unpacked expires at %s", a.Expires)
+	}
 	w.collect()
 	// A process that died had claimed it.
 	w.must(func() error {

@@ -16,6 +16,9 @@ import (
 // but blobs without a manifest, which the collector knows; begun again, it
 // finds these.
 func (u *unpacking) unpack(ctx context.Context) error {
+	if err := u.r.mayArchive(ctx, u.who, u.a.Org); err != nil {
+		return err // the right, or the organization, may have gone since
+	}
 	src, err := u.r.openArchive(ctx, &u.a)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package swrapi
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -43,7 +44,7 @@ type imageArchive struct {
 	Images     []archiveImage `json:"images"`
 	Error      *listed        `json:"error"` // of a failed one
 	Created    stamp          `json:"created"`
-	Expires    stamp          `json:"expires"`
+	Expires    *stamp         `json:"expires"` // null while it is unpacked
 }
 
 // archiveImage is one name that an image of the archive got. Tag and path are
@@ -58,7 +59,11 @@ type archiveImage struct {
 
 func (a *API) archiveOf(c *call, x registry.Archive) imageArchive {
 	out := imageArchive{ID: x.ID, Namespace: x.Org, Repository: x.Repository, Tag: x.Tag, Rename: x.Rename, State: string(x.State),
-		Offset: x.Received, Unpacked: x.Unpacked, Images: []archiveImage{}, Created: stamp(x.Created), Expires: stamp(x.Expires)}
+		Offset: x.Received, Unpacked: x.Unpacked, Images: []archiveImage{}, Created: stamp(x.Created)}
+	if !x.Expires.IsZero() {
+		expires := stamp(x.Expires)
+		out.Expires = &expires
+	}
 	if x.Size >= 0 {
 		out.Size = &x.Size
 	}
@@ -77,11 +82,13 @@ func (a *API) archiveOf(c *call, x registry.Archive) imageArchive {
 		}
 	}
 	if x.Failure != nil {
-		w, msg := c.words(x.Failure)
-		out.Error = &listed{Code: string(w.code), Message: msg}
+		out.Error = &listed{Code: string(answerOf(anArchive, x.Failure).code), Message: cmp.Or(x.Failure.Msg, unpackFailed)}
 	}
 	return out
 }
+
+// unpackFailed is what is told of a defect of ours.
+const unpackFailed = "Something went wrong in the registry while it unpacked the archive; its log says more under the id of the upload."
 
 // answerArchive renders a state; the header tells clients that do not read JSON
 // where to go on.
