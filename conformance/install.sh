@@ -76,7 +76,7 @@ docker_command() {
   say "unpacked docker"
 }
 
-packages skopeo podman runc strace
+packages skopeo podman runc strace curl
 [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/initdb')" ] || packages postgresql
 docker_command
 go_command crane github.com/google/go-containerregistry v0.22.1 github.com/google/go-containerregistry/cmd/crane

@@ -10,6 +10,13 @@ import (
 
 // What belongs to the APIs and neither of the clients sends.
 
+// The examples of the description are what its own schemas describe.
+func TestExamplesFitTheirSchemas(t *testing.T) {
+	for _, problem := range worlds[0].described.CheckExamples() {
+		t.Error(problem)
+	}
+}
+
 func TestTokensEnd(t *testing.T) {
 	each(t, func(f *fixture) {
 		c := f.withPassword(f.Admin(), "admin", f.admin.User)
@@ -135,6 +142,10 @@ func TestAddresses(t *testing.T) {
 				f.Errorf("GET %s: %d %s, want %d %s", to, resp.StatusCode, body, want.status, want.code)
 			}
 		}
+		c.do("POST", c.at("/repos"), `{"repository":"team/app","is_public":false}`, true, 201)
+		for _, spelled := range []string{"team$app", "team%24app", "team%2Fapp", "team%2fapp"} {
+			c.do("GET", c.at("/repos/"+spelled), "", true, 200)
+		}
 		resp, body := c.send("PUT", c.at(""), `{}`)
 		if resp.StatusCode != 405 || !strings.Contains(string(body), "SVCSTG.SWR.4031033") || resp.Header.Get("Allow") == "" {
 			f.Errorf("PUT: %d %s %v", resp.StatusCode, body, resp.Header)
@@ -147,6 +158,35 @@ func TestAddresses(t *testing.T) {
 		big := `{"namespace":"` + strings.Repeat("x", 1<<20) + `"}`
 		if resp, body := c.send("POST", namespaces, big); resp.StatusCode != 413 || !strings.Contains(string(body), "SVCSTG.SWR.4131001") {
 			f.Errorf("a body over the limit: %d %.200s", resp.StatusCode, body)
+		}
+	})
+}
+
+// Where a request has a token and a signature, the token counts.
+func TestTokenBeforeSignature(t *testing.T) {
+	each(t, func(f *fixture) {
+		token := f.withPassword(f.Admin(), "admin", f.admin.User).token
+		for _, tt := range []struct {
+			token, secret string
+			status        int
+		}{{token, "wrong", 200}, {"wrong", f.admin.Secret, 401}, {"", "wrong", 401}, {"", f.admin.Secret, 200}} {
+			r, err := http.NewRequestWithContext(f.Context(), "GET", f.URL()+namespaces, nil)
+			if err != nil {
+				f.Fatal(err)
+			}
+			r.Header.Set("User-Agent", agent)
+			sign(r, f.admin.Access, tt.secret, nil)
+			if tt.token != "" {
+				r.Header.Set("X-Auth-Token", tt.token)
+			}
+			resp, err := f.client().Do(r)
+			if err != nil {
+				f.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != tt.status {
+				f.Errorf("a good token: %t, a good signature: %t: %d, want %d", tt.token == token, tt.secret != "wrong", resp.StatusCode, tt.status)
+			}
 		}
 	})
 }

@@ -90,7 +90,7 @@ func TestSDKListsRepositories(t *testing.T) {
 		ok(f, c.ListReposDetails, `{"filter":"namespace::`+f.org+`|name::pp-00|category::linux|limit::10|offset::0|order_column::name|order_type::desc"}`, 200,
 			fmt.Sprintf(`{"Content-Range":"0-1/1","body":[{"name":"app-00","category":"linux","description":"","size":"<int>","is_public":true,"num_images":2,
 				"num_download":0,"created_at":"<time>","updated_at":"<time>","logo":"","url":"","path":%q,"internal_path":%q,"domain_name":"admin",
-				"namespace":%q,"tags":["v2","v1"],"status":"<bool>","total_range":1}]}`, path, path, f.org))
+				"namespace":%q,"tags":["v1","v2"],"status":"<bool>","total_range":1}]}`, path, path, f.org))
 		ok(f, c.ListReposDetails, `{"namespace":"`+f.org+`","limit":"10"}`, 200, `{"body":"<any>"}`) // half a pair says nothing
 		ok(f, c.ListReposDetails, `{"namespace":"`+f.org+`","limit":"10","offset":"100"}`, 200, `{"body":[],"Content-Range":"100-0/15"}`)
 		ok(f, c.ListReposDetails, `{"namespace":"`+f.org+`","name":"none"}`, 200, `{"body":[]}`)

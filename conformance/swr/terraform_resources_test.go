@@ -34,6 +34,9 @@ func (c *terraform) at(below string) string { return namespaces + "/" + c.org + 
 func (c *terraform) organization() {
 	c.Helper()
 	c.do("POST", namespaces, `{"namespace":"`+c.org+`"}`, true, 201)
+	if c.Failed() {
+		c.FailNow() // nothing else will do
+	}
 }
 
 func TestTerraformOrganization(t *testing.T) {

@@ -58,7 +58,7 @@ func TestUploadsAgainstAModel(t *testing.T) {
 			if what == "crash" {
 				// The answer was never given: the row is as the last save left it.
 				u = row
-				if u.Key == "" && key != "" { // no row came to name it: it is collected
+				if u.Key != key && key != "" { // no row came to name it: it is collected
 					if err := b.Delete(b.ctx, key); err != nil {
 						t.Fatal(err)
 					}

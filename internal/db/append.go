@@ -8,8 +8,9 @@ import (
 )
 
 // appendRows is how many rows one statement appends. A text is prepared for
-// each power of two up to it.
-const appendRows = 32
+// each power of two up to it. Beyond this it takes longer again: the SQLite
+// driver looks for the name of each argument among those of all.
+const appendRows = 8
 
 // An appended row waits for the end of its transaction.
 type appended struct {

@@ -28,7 +28,7 @@ func appender(rows ...any) func(*db.Tx) (int64, error) {
 func TestAppend(t *testing.T) {
 	each(t, func(t *testing.T, d *db.DB) {
 		ctx := context.Background()
-		const rows = 32 + 16 + 4 + 1
+		const rows = 6*8 + 4 + 1
 		var want []string
 		for i := range rows {
 			want = append(want, fmt.Sprint("action ", i))

@@ -273,6 +273,7 @@ type Resource struct {
 	Organization int64
 	Repository   int64
 	Public       bool
+	Shared       bool   // there are rules by which it is shared; without this none is looked for
 	User         string // id of the user that an action on users and keys is about
 	Name         string // "acme" or "acme/app", for sentences only
 }

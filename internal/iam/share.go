@@ -141,7 +141,7 @@ func (a *Authority) sharedUntilIn(tx *db.Tx, account string, on Resource) (int64
 }
 
 // across reports whether sharing could allow what rights did not: an action
-// that it covers, on a repository of another account.
+// that it covers, on a repository of another account that has rules.
 func across(d decision, r rule, who Caller, on Resource) bool {
-	return d == denied && r.shared && who.User != "" && on.Repository != 0 && on.Account != "" && on.Account != who.Account
+	return d == denied && r.shared && on.Shared && who.User != "" && on.Account != "" && on.Account != who.Account
 }

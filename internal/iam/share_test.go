@@ -71,13 +71,21 @@ func (w *world) sql(account, text string, args ...any) {
 
 const forever = int64(1) << 62
 
+// shared makes a repository that may have rules.
+func (w *world) shared(on Resource, name string) Resource {
+	w.t.Helper()
+	on = w.repo(on, name, false)
+	on.Shared = true
+	return on
+}
+
 func TestSharedRepository(t *testing.T) {
 	w := open(t)
 	other, err := w.CreateAccount(t.Context(), Operator(), "other")
 	w.must(err)
 	guest, boss := w.user("other", "guest", "", false), w.user("other", "chief", "", true)
 	org := w.org(w.acme.ID, "team")
-	app, lib := w.repo(org, "app", false), w.repo(org, "lib", false)
+	app, lib := w.shared(org, "app"), w.shared(org, "lib")
 	absent := org
 	absent.Name = "team/none"
 
@@ -127,7 +135,7 @@ func TestShareEnds(t *testing.T) {
 	other, err := w.CreateAccount(t.Context(), Operator(), "other")
 	w.must(err)
 	guest := w.user("other", "guest", "", false)
-	app := w.repo(w.org(w.acme.ID, "team"), "app", false)
+	app := w.shared(w.org(w.acme.ID, "team"), "app")
 	end := w.clock.now().Add(time.Hour)
 	w.share(app, AccountTarget(other.ID), end.UnixMicro())
 	w.share(app, NamedTarget("other"), end.Add(-time.Minute).UnixMicro()) // the later one counts
@@ -140,21 +148,24 @@ func TestShareEnds(t *testing.T) {
 	w.want(w.allow(guest, Pull, app), fault.Denied)
 }
 
-// Callers of the own account and of public repositories take no statement more.
+// Callers of the own account, of public repositories, and of those that nobody
+// shares take no statement more.
 func TestSharingCostsOthersNothing(t *testing.T) {
 	w := open(t)
 	_, err := w.CreateAccount(t.Context(), Operator(), "other")
 	w.must(err)
 	guest := w.user("other", "guest", "", false)
 	org := w.org(w.acme.ID, "team")
-	own, public := w.repo(org, "app", false), w.repo(org, "public", true)
+	own, public, private := w.shared(org, "app"), w.shared(org, "public"), w.repo(org, "private", false)
+	public.Public = true
 	w.give(w.alice, own, Read, None)
 	for _, c := range []struct {
-		who Caller
-		on  Resource
-	}{{w.alice, own}, {w.alice, public}, {guest, public}} {
+		who  Caller
+		on   Resource
+		code fault.Code
+	}{{w.alice, own, ""}, {w.alice, public, ""}, {guest, public, ""}, {guest, private, fault.Denied}} {
 		before := w.shares.len()
-		w.want(w.allow(c.who, Pull, c.on), "")
+		w.want(w.allow(c.who, Pull, c.on), c.code)
 		if w.shares.len() != before {
 			t.Errorf("%v on %s: shares were asked for", c.who, c.on.Name)
 		}
@@ -167,7 +178,7 @@ func TestShareOnOtherNodes(t *testing.T) {
 	other, err := w.CreateAccount(t.Context(), Operator(), "other")
 	w.must(err)
 	guest := w.user("other", "guest", "", false)
-	app := w.repo(w.org(w.acme.ID, "team"), "app", false)
+	app := w.shared(w.org(w.acme.ID, "team"), "app")
 	w.must(w.Close()) // no poll but those below
 	w.exact = false
 	w.must(w.poll(t.Context()))
@@ -201,7 +212,7 @@ func TestShareFillBesideChange(t *testing.T) {
 	other, err := w.CreateAccount(t.Context(), Operator(), "other")
 	w.must(err)
 	guest := w.user("other", "guest", "", false)
-	app := w.repo(w.org(w.acme.ID, "team"), "app", false)
+	app := w.shared(w.org(w.acme.ID, "team"), "app")
 	w.share(app, AccountTarget(other.ID), forever)
 	slow := cachedShare{until: forever, owner: w.epochs.of(w.acme.ID), caller: w.epochs.of(other.ID)}
 	w.sql(w.acme.ID, `DELETE FROM share`)

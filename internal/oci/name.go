@@ -56,9 +56,10 @@ func ParseOrganization(s string) (string, error) {
 		return "", fault.New(fault.NameInvalid, "The organization name %s is invalid: it has 1 to %d lower-case letters and digits, "+
 			"starts with a letter, and may be parted by single dots, hyphens, or one or two underscores.", quote(s), MaxOrganization)
 	}
-	// Paths of the management API start with these where a repository's
-	// path has its organization.
-	if s == "manage" || s == "library" {
+	// Addresses of other surfaces start with these where that of a
+	// repository has its organization, or clients take them for another.
+	switch s {
+	case "manage", "library", "api", "charts":
 		return "", fault.New(fault.Reserved, "The organization name %s is reserved.", s)
 	}
 	return s, nil

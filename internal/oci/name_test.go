@@ -2,6 +2,7 @@ package oci_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,8 @@ func TestParseName(t *testing.T) {
 		{"a/" + strings.Repeat("b", 129), fault.NameInvalid},
 		{"manage/app", fault.Reserved},
 		{"library/app", fault.Reserved},
+		{"api/app", fault.Reserved},
+		{"charts/app", fault.Reserved},
 		{"libraries/app", ""},
 		{"group/library", ""},
 	}
@@ -89,7 +92,7 @@ func FuzzName(f *testing.F) {
 		repoOK := repository.MatchString(repo) && !strings.HasSuffix(repo, "\n") && len(repo) <= 128
 
 		_, err := oci.ParseOrganization(org)
-		reserved := org == "manage" || org == "library"
+		reserved := slices.Contains([]string{"manage", "library", "api", "charts"}, org)
 		switch {
 		case reserved && !fault.Is(err, fault.Reserved):
 			t.Errorf("ParseOrganization(%q): %v, want it reserved", org, err)

@@ -1,12 +1,7 @@
 package ociapi
 
 import (
-	"context"
-	"errors"
-	"math"
 	"net/http"
-	"strconv"
-	"time"
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/web"
@@ -76,24 +71,14 @@ type envelope struct {
 	Errors []wireError `json:"errors"`
 }
 
-// clientGone is the status that log and metrics show for a request whose
-// client did not wait for the answer.
-const clientGone = 499
+func statusOf(c fault.Code) int { return faults[c].status }
 
 // fail renders an error.
 func (a *API) fail(c *call, err error) {
-	res := web.Of(c.w)
-	f := asFault(err)
-	if c.r.Context().Err() != nil && faults[f.Code].status >= 500 {
-		body := res.BodyFailed()
-		if body == nil {
-			res.Failed(err)
-			c.w.WriteHeader(clientGone)
-			return
-		}
-		err, f = body, asFault(body)
+	f := web.Failure(c.w, c.r, err, statusOf)
+	if f == nil {
+		return
 	}
-	res.Failed(err)
 	h := c.w.Header()
 	status, code := faults[f.Code].status, faults[f.Code].code
 	switch f.Code {
@@ -103,37 +88,15 @@ func (a *API) fail(c *call, err error) {
 		}
 	case fault.Unauthorized:
 		h["Www-Authenticate"] = []string{a.challenge(c)}
-	case fault.TooMany, fault.Unavailable:
-		h["Retry-After"] = []string{strconv.Itoa(retryAfter(f))}
 	case fault.Unsupported:
-		if allow, ok := f.Detail.(string); ok {
+		if _, ok := f.Detail.(string); ok {
 			// The path is known and the method is not one of its.
-			h["Allow"] = []string{allow}
 			status = http.StatusMethodNotAllowed
 		}
 	case fault.InUse:
 		h["Allow"] = []string{"GET, HEAD"}
-	case fault.Internal:
-		f.Msg = "Something went wrong in the registry; its log says more under the request id " + res.RequestID() + "."
 	}
 	web.WriteJSON(c.w, status, envelope{[]wireError{{code, f.Msg, detail(f)}}})
-}
-
-// asFault returns the fault in err. What was given up without one (a limit of
-// time inside, work that another request has taken over) may be tried again;
-// anything else is a defect of ours, of which the client sees nothing.
-func asFault(err error) *fault.Error {
-	var f *fault.Error
-	if errors.As(err, &f) {
-		if _, ok := faults[f.Code]; ok {
-			g := *f
-			return &g
-		}
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fault.Wrap(fault.Unavailable, err, "The registry gave this request up before it was done; try again.")
-	}
-	return &fault.Error{Code: fault.Internal, Err: err}
 }
 
 // detail renders the documented details of faults, and no others.
@@ -147,12 +110,4 @@ func detail(f *fault.Error) any {
 		}
 	}
 	return nil
-}
-
-// retryAfter is in whole seconds, at least one.
-func retryAfter(f *fault.Error) int {
-	if d, ok := f.Detail.(time.Duration); ok && d > time.Second {
-		return int(math.Ceil(d.Seconds()))
-	}
-	return 1
 }

@@ -17,6 +17,12 @@ import (
 
 func benchWorld(b *testing.B) (*registry.Registry, iam.Caller) {
 	b.Helper()
+	_, r, who := benchDB(b)
+	return r, who
+}
+
+func benchDB(b *testing.B) (*db.DB, *registry.Registry, iam.Caller) {
+	b.Helper()
 	ctx := b.Context()
 	check := func(err error) {
 		if err != nil {
@@ -38,7 +44,7 @@ func benchWorld(b *testing.B) (*registry.Registry, iam.Caller) {
 	r := registry.New(d, a, blob.New(driver, blob.Options{}), registry.Options{})
 	_, err = r.CreateOrg(ctx, who, "acme")
 	check(err)
-	return r, who
+	return d, r, who
 }
 
 // A small image as clients push it: two small blobs and a manifest, each in a

@@ -74,11 +74,12 @@ func (r *Registry) flushPulls(ctx context.Context) error {
 		}
 	}
 	var updates []update
-	for _, id := range slices.Sorted(maps.Keys(repos)) { // in one order on all nodes: no deadlock
-		updates = append(updates, exec(`UPDATE repository SET pulls = pulls + $2 WHERE id = $1`, id, repos[id]))
-	}
+	// Tags, repositories, usage: in the order in which pushes lock them.
 	for _, k := range slices.SortedFunc(maps.Keys(tags), compareKeys) {
 		updates = append(updates, exec(`UPDATE tag SET pulled = $3 WHERE repository = $1 AND name = $2`, k.repo, k.ref, now))
+	}
+	for _, id := range slices.Sorted(maps.Keys(repos)) { // in one order on all nodes: no deadlock
+		updates = append(updates, exec(`UPDATE repository SET pulls = pulls + $2 WHERE id = $1`, id, repos[id]))
 	}
 	for _, account := range slices.Sorted(maps.Keys(sent)) {
 		updates = append(updates, func(tx *db.Tx) error { return r.addUsage(tx, account, change{downflow: sent[account]}) })

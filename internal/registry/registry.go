@@ -120,7 +120,7 @@ func clampPage(n int) int { return min(max(n, 0), MaxPage) }
 
 // resource names a repository to iam.
 func resource(rp *repoRow) iam.Resource {
-	return iam.Resource{Account: rp.Account, Organization: rp.Organization, Repository: rp.ID, Public: rp.Public, Name: rp.Path}
+	return iam.Resource{Account: rp.Account, Organization: rp.Organization, Repository: rp.ID, Public: rp.Public, Shared: rp.Shared, Name: rp.Path}
 }
 
 // A repoRow is what push and pull need of a repository.
@@ -130,9 +130,10 @@ type repoRow struct {
 	Account      string
 	Path         string
 	Public       bool
+	Shared       bool // by some rule
 }
 
-const repoColumns = `id, organization, account, path, public`
+const repoColumns = `id, organization, account, path, public, shares > 0`
 
 func repoByPath(ctx context.Context, q db.Querier, name oci.Name) (repoRow, error) {
 	return db.One[repoRow](ctx, q, `SELECT `+repoColumns+` FROM repository WHERE path = $1`, string(name))

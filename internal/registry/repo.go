@@ -221,6 +221,7 @@ func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name
 		return rp, err
 	}
 	tx.Invalidate(repoKey(name))
+	r.touching(tx, rp.ID) // the push that created it need not write the time again
 	if err := r.iam.Audit(tx, who, iam.CreateRepo, string(name), "ok"); err != nil {
 		return rp, err
 	}

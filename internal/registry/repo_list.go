@@ -125,8 +125,9 @@ type repoListing struct {
 	r      *Registry
 	scope  repoScope
 	filter RepoFilter
-	total  int64 // that match
-	among  int64 // of the whole account, or of the one organization
+	total  int64   // that match
+	among  int64   // of the whole account, or of the one organization
+	found  []int64 // after a search: the ids of all that match, where they are not many
 }
 
 func (r *Registry) repoListing(ctx context.Context, who iam.Caller, f RepoFilter) (*repoListing, error) {

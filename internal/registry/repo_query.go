@@ -26,7 +26,7 @@ type repoScope struct {
 }
 
 // set reports a scope that is neither an account nor one organization.
-func (s repoScope) set() bool { return s.user != "" || s.orgLike != "" }
+func (sc repoScope) set() bool { return sc.user != "" || sc.orgLike != "" }
 
 // A statement is a text with its arguments.
 type statement struct {
@@ -150,10 +150,52 @@ func (l *repoListing) count(ctx context.Context) error {
 	if l.filter.Name == "" || l.total == 0 {
 		return nil
 	}
+	return l.search(ctx)
+}
+
+// maxFound is how many repositories a search remembers, to look once at all
+// names and not twice.
+const maxFound = 1 << 10
+
+// search counts those whose names match.
+func (l *repoListing) search(ctx context.Context) error {
+	var s statement
+	s.WriteString(`SELECT q.id FROM (` + l.matching(&s) + `) q LIMIT ` + s.arg(maxFound+1))
+	found, err := db.All[int64](ctx, l.r.db, s.String(), s.args...)
+	if err != nil {
+		return err
+	}
+	if l.total = int64(len(found)); len(found) <= maxFound {
+		l.found = found
+		return nil
+	}
 	s = statement{}
 	s.WriteString(`SELECT count(*) FROM (` + l.matching(&s) + `) q`)
 	l.total, err = db.One[int64](ctx, l.r.db, s.String(), s.args...)
 	return err
+}
+
+// gathered selects the ids of all that match, from what was found already or by
+// looking for them.
+func (l *repoListing) gathered(s *statement) string {
+	if len(l.found) == 0 {
+		return l.matching(s)
+	}
+	return s.list(l.found)
+}
+
+// list adds numbers as arguments. The last one stands several times, so that
+// there are few different texts.
+func (s *statement) list(numbers []int64) string {
+	size := 1
+	for size < len(numbers) {
+		size *= 4
+	}
+	from := len(s.args) + 1
+	for i := range size {
+		s.args = append(s.args, numbers[min(i, len(numbers)-1)])
+	}
+	return placeholders(from, size)
 }
 
 // walks reports whether it is cheaper to walk an index of l.among rows until
@@ -199,12 +241,12 @@ func (l *repoListing) page(ctx context.Context, o Order, w Window) ([]RepoItem, 
 	var s statement
 	s.WriteString(`SELECT ` + itemColumns + ` FROM (SELECT r.id FROM repository r` + join + ` WHERE `)
 	switch {
-	case sorted && l.walks(offset+limit):
+	case l.found == nil && sorted && l.walks(offset+limit):
 		s.WriteString(l.source(&s) + l.filters(&s, false))
-	case !sorted && !l.scope.set():
+	case l.found == nil && !sorted && !l.scope.set():
 		s.WriteString(l.source(&s) + l.filters(&s, true)) // no index could mislead
 	default:
-		s.WriteString(`r.id IN (` + l.matching(&s) + `)`)
+		s.WriteString(`r.id IN (` + l.gathered(&s) + `)`)
 	}
 	s.WriteString(` ORDER BY ` + order + ` LIMIT ` + s.arg(limit) + ` OFFSET ` + s.arg(offset) + `) p
 		CROSS JOIN repository r JOIN account a ON a.id = r.account` + join + ` WHERE r.id = p.id ORDER BY ` + order)
@@ -215,10 +257,10 @@ func (l *repoListing) page(ctx context.Context, o Order, w Window) ([]RepoItem, 
 func (l *repoListing) below(ctx context.Context, before int64, n int) ([]RepoItem, error) {
 	var s statement
 	s.WriteString(`SELECT ` + itemColumns + ` FROM (SELECT r.id FROM repository r WHERE `)
-	if l.scope.org == 0 && l.walks(n) {
+	if l.found == nil && l.scope.org == 0 && l.walks(n) {
 		s.WriteString(l.source(&s) + l.filters(&s, false))
 	} else {
-		s.WriteString(`r.id IN (` + l.matching(&s) + `)`)
+		s.WriteString(`r.id IN (` + l.gathered(&s) + `)`)
 	}
 	s.WriteString(` AND r.id < ` + s.arg(before) + ` ORDER BY r.id DESC LIMIT ` + s.arg(n) + `) p
 		CROSS JOIN repository r JOIN account a ON a.id = r.account WHERE r.id = p.id ORDER BY r.id DESC`)

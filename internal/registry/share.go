@@ -152,6 +152,7 @@ func (r *Registry) shareFree(tx *db.Tx, rp repoRow, t target) error {
 // sharesChanged ends every change: what is cached of the owner's account ends,
 // in which nobody else's rights are older than this.
 func (r *Registry) sharesChanged(tx *db.Tx, who iam.Caller, rp repoRow, do iam.Action, target string) error {
+	tx.Invalidate(repoKey(rp.Path))
 	if err := r.iam.Raise(tx, rp.Account); err != nil {
 		return err
 	}

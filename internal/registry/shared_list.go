@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/iam"
@@ -21,36 +20,11 @@ type SharedFilter struct {
 	Valid    *bool  // whose share is valid; those of the own account count as not valid
 }
 
-// A SharedOrder is how a list is sorted: by a column, and where rows are alike
-// in that by id in the same direction. The zero value is by the last update
-// and then by id, the greatest first.
-type SharedOrder struct {
-	By         SharedColumn
-	Descending bool
-}
-
-// A SharedColumn is what a list is sorted by.
-type SharedColumn uint8
-
-// The columns.
-const (
-	SharedNewest SharedColumn = iota
-	SharedUpdated
-	SharedName
-	SharedTags // their number
-	SharedOrg
-	SharedPublic
-	SharedOwner
-)
-
 // A SharedRepo is a repository that is shared. Where the share of another
 // account's is over, what the repository has by now is left out.
 type SharedRepo struct {
-	Repo
-	AccountName string
-	Size        int64
-	TagNames    []string // by name, the first thousand
-	Valid       bool
+	RepoItem
+	Valid bool
 }
 
 // SharedList is a page, and how many there are under its filter.
@@ -60,16 +34,16 @@ type SharedList struct {
 	Next  int64 // of SharedBelow: what to ask for next, 0: nothing follows
 }
 
-// Shared lists shared repositories: limit of them behind the first offset.
-// Whoever is of the account sees what is shared with it; of its own
-// repositories each user sees those that he may read. Errors: Unauthorized.
-func (r *Registry) Shared(ctx context.Context, who iam.Caller, f SharedFilter, o SharedOrder, limit, offset int) (SharedList, error) {
+// Shared lists shared repositories. Whoever is of the account sees what is
+// shared with it; of its own repositories each user sees those that he may
+// read. Errors: Unauthorized.
+func (r *Registry) Shared(ctx context.Context, who iam.Caller, f SharedFilter, o Order, w Window) (SharedList, error) {
 	return r.viewShared(ctx, who, f, func(tx *db.Tx, l *sharedListing) (SharedList, error) {
 		total, err := l.count(tx)
-		if err != nil || int64(offset) >= total {
+		if err != nil || int64(w.Offset) >= total {
 			return SharedList{Items: []SharedRepo{}, Total: total}, err
 		}
-		items, err := l.page(tx, o, clampPage(limit), max(offset, 0))
+		items, err := l.page(tx, o, clampPage(w.Limit), max(w.Offset, 0))
 		return SharedList{Items: items, Total: total}, err
 	})
 }
@@ -147,20 +121,14 @@ func (r *Registry) viewShared(ctx context.Context, who iam.Caller, f SharedFilte
 	})
 }
 
-// sharedItem is a row of a list.
-type sharedItem struct {
-	repoView
-	AccountName string
-	Size        int64
-	Tags        *string // separated by commas; nil: none
-	Until       int64
+// sharedRow is a row of a list.
+type sharedRow struct {
+	itemRow
+	Until int64
 }
 
-func (i sharedItem) repo(now int64, theirs bool) SharedRepo {
-	s := SharedRepo{Repo: i.repoView.repo(), AccountName: i.AccountName, Size: i.Size, TagNames: []string{}, Valid: theirs && now < i.Until}
-	if i.Tags != nil {
-		s.TagNames = strings.Split(*i.Tags, ",")
-	}
+func (i sharedRow) repo(now int64, theirs bool) SharedRepo {
+	s := SharedRepo{RepoItem: i.item(), Valid: theirs && now < i.Until}
 	if theirs && !s.Valid {
 		s.Description, s.Size, s.Tags, s.Pulls, s.TagNames = "", 0, 0, 0, []string{}
 		if end := fromMicros(i.Until); s.Updated.After(end) {

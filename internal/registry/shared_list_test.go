@@ -15,9 +15,9 @@ import (
 
 // shared lists names of shared repositories in the order of the list, those
 // with a valid share marked by +.
-func (w *world) shared(who iam.Caller, f registry.SharedFilter, o registry.SharedOrder) string {
+func (w *world) shared(who iam.Caller, f registry.SharedFilter, o registry.Order) string {
 	w.t.Helper()
-	l, err := w.Shared(w.ctx, who, f, o, 1000, 0)
+	l, err := w.Shared(w.ctx, who, f, o, registry.Window{Limit: 1000})
 	w.must(err)
 	if int(l.Total) != len(l.Items) {
 		w.t.Errorf("%+v: %d items and a total of %d", f, len(l.Items), l.Total)
@@ -57,7 +57,7 @@ func TestSharedLists(t *testing.T) {
 	w.place(partner.ID, "", "root/dev") // two rules for one repository
 
 	theirs, ours := registry.SharedFilter{Theirs: true}, registry.SharedFilter{}
-	byName := registry.SharedOrder{By: registry.SharedName}
+	byName := registry.Order{By: registry.SortName}
 	with := func(f registry.SharedFilter, set func(*registry.SharedFilter)) registry.SharedFilter {
 		set(&f)
 		return f
@@ -67,17 +67,17 @@ func TestSharedLists(t *testing.T) {
 		about string
 		who   iam.Caller
 		f     registry.SharedFilter
-		o     registry.SharedOrder
+		o     registry.Order
 		want  string
 	}{
-		{"the newest first", guest, theirs, registry.SharedOrder{}, "acme2/app+ acme/team/lib+ acme/app+"},
-		{"by update", guest, theirs, registry.SharedOrder{By: registry.SharedUpdated}, "acme/app+ acme/team/lib+ acme2/app+"},
+		{"the newest first", guest, theirs, registry.Order{}, "acme2/app+ acme/team/lib+ acme/app+"},
+		{"by update", guest, theirs, registry.Order{By: registry.SortUpdated}, "acme/app+ acme/team/lib+ acme2/app+"},
 		{"by name", guest, theirs, byName, "acme/app+ acme2/app+ acme/team/lib+"},
-		{"by name, down", guest, theirs, registry.SharedOrder{By: registry.SharedName, Descending: true}, "acme/team/lib+ acme2/app+ acme/app+"},
-		{"by tags, down", guest, theirs, registry.SharedOrder{By: registry.SharedTags, Descending: true}, "acme/app+ acme2/app+ acme/team/lib+"},
-		{"by organization", guest, theirs, registry.SharedOrder{By: registry.SharedOrg}, "acme/app+ acme/team/lib+ acme2/app+"},
-		{"by owner", guest, theirs, registry.SharedOrder{By: registry.SharedOwner}, "acme/app+ acme/team/lib+ acme2/app+"},
-		{"by visibility", guest, theirs, registry.SharedOrder{By: registry.SharedPublic}, "acme/app+ acme/team/lib+ acme2/app+"},
+		{"by name, down", guest, theirs, registry.Order{By: registry.SortName, Descending: true}, "acme/team/lib+ acme2/app+ acme/app+"},
+		{"by tags, down", guest, theirs, registry.Order{By: registry.SortTags, Descending: true}, "acme/app+ acme2/app+ acme/team/lib+"},
+		{"by organization", guest, theirs, registry.Order{By: registry.SortOrg}, "acme/app+ acme/team/lib+ acme2/app+"},
+		{"by owner", guest, theirs, registry.Order{By: registry.SortAccount}, "acme/app+ acme/team/lib+ acme2/app+"},
+		{"by visibility", guest, theirs, registry.Order{By: registry.SortPublic}, "acme/app+ acme/team/lib+ acme2/app+"},
 		{"of an organization", guest, with(theirs, func(f *registry.SharedFilter) { f.Org = "acme" }), byName, "acme/app+ acme/team/lib+"},
 		{"of none", guest, with(theirs, func(f *registry.SharedFilter) { f.Org = "acm" }), byName, ""},
 		{"of a part, which is a name", guest, with(theirs, func(f *registry.SharedFilter) { f.Org, f.OrgPart = "acme", true }), byName, "acme/app+ acme/team/lib+"},
@@ -92,7 +92,7 @@ func TestSharedLists(t *testing.T) {
 		{"valid", guest, with(theirs, func(f *registry.SharedFilter) { f.Valid = &yes }), byName, "acme/app+ acme2/app+ acme/team/lib+"},
 		{"not valid", guest, with(theirs, func(f *registry.SharedFilter) { f.Valid = &no }), byName, ""},
 		{"ours, as a guest", guest, ours, byName, ""},
-		{"ours", w.admin, ours, registry.SharedOrder{}, "acme2/app acme/team/lib acme/app"},
+		{"ours", w.admin, ours, registry.Order{}, "acme2/app acme/team/lib acme/app"},
 		{"ours, by name", w.admin, ours, byName, "acme/app acme2/app acme/team/lib"},
 		{"ours, of an owner", w.admin, with(ours, func(f *registry.SharedFilter) { f.Owner = "admin" }), byName, "acme/app acme2/app acme/team/lib"},
 		{"ours, of another owner", w.admin, with(ours, func(f *registry.SharedFilter) { f.Owner = "partner" }), byName, ""},
@@ -112,16 +112,16 @@ func TestSharedLists(t *testing.T) {
 		t.Errorf("by grants: %s", got)
 	}
 
-	l, err := w.Shared(w.ctx, guest, theirs, byName, 1, 0)
+	l, err := w.Shared(w.ctx, guest, theirs, byName, registry.Window{Limit: 1})
 	w.must(err)
 	app := l.Items[0]
 	if l.Total != 3 || app.AccountName != "admin" || app.Tags != 3 || !slices.Equal(app.TagNames, []string{"v1", "v2", "v3"}) || app.Size != 100+10+100+50 {
 		t.Errorf("%d: %+v", l.Total, app)
 	}
-	if l, err = w.Shared(w.ctx, guest, theirs, byName, 2, 2); err != nil || marked(l.Items) != "acme/team/lib+" || l.Total != 3 {
+	if l, err = w.Shared(w.ctx, guest, theirs, byName, registry.Window{Limit: 2, Offset: 2}); err != nil || marked(l.Items) != "acme/team/lib+" || l.Total != 3 {
 		t.Errorf("the last page: %+v, %v", l, err)
 	}
-	if l, err = w.Shared(w.ctx, guest, theirs, byName, 2, 7); err != nil || l.Items == nil || len(l.Items) != 0 || l.Total != 3 {
+	if l, err = w.Shared(w.ctx, guest, theirs, byName, registry.Window{Limit: 2, Offset: 7}); err != nil || l.Items == nil || len(l.Items) != 0 || l.Total != 3 {
 		t.Errorf("behind the end: %+v, %v", l, err)
 	}
 
@@ -134,7 +134,7 @@ func TestSharedLists(t *testing.T) {
 	if got := w.shared(guest, with(theirs, func(f *registry.SharedFilter) { f.Valid = &no }), byName); got != "acme2/app acme/team/lib" {
 		t.Errorf("those that are over: %s", got)
 	}
-	l, err = w.Shared(w.ctx, guest, with(theirs, func(f *registry.SharedFilter) { f.Org = "acme2" }), byName, 10, 0)
+	l, err = w.Shared(w.ctx, guest, with(theirs, func(f *registry.SharedFilter) { f.Org = "acme2" }), byName, registry.Window{Limit: 10})
 	w.must(err)
 	if s := l.Items[0]; s.Tags != 0 || s.Size != 0 || len(s.TagNames) != 0 || s.Description != "" || s.Pulls != 0 || !s.Updated.Equal(ended) {
 		t.Errorf("what is over shows %+v", s)
@@ -225,6 +225,36 @@ func TestSharedListsUseIndexes(t *testing.T) {
 		w.must(err)
 		if text := fmt.Sprint(plan); !strings.Contains(text, index) || strings.Contains(text, "SCAN") || strings.Contains(query, "ORDER BY") && strings.Contains(text, "TEMP B-TREE") {
 			t.Errorf("%s: %s", query, text)
+		}
+	}
+}
+
+// A repository that was deleted and is not collected yet has a path without
+// its name: a filter by organization must not trip over it.
+func TestSharedListsBesideTheDeleted(t *testing.T) {
+	w := open(t, registry.Options{})
+	_, guest := w.account("partner")
+	for _, name := range []oci.Name{"acme/a-name-longer-than-a-path", "acme/app"} {
+		w.push(name, "v1", w.image(name, string(name), 10))
+	}
+	w.share("acme/app", "partner", "forever")
+	w.must(w.DeleteTag(w.ctx, w.admin, "acme/a-name-longer-than-a-path", "v1"))
+	w.must(w.DeleteRepo(w.ctx, w.admin, "acme/a-name-longer-than-a-path"))
+	for _, theirs := range []bool{true, false} {
+		who := w.admin
+		if theirs {
+			who = guest
+		}
+		for _, f := range []registry.SharedFilter{{Org: "acme"}, {Org: "cm", OrgPart: true}} {
+			f.Theirs = theirs
+			if got := strings.TrimSuffix(w.shared(who, f, registry.Order{By: registry.SortOrg}), "+"); got != "acme/app" {
+				t.Errorf("%+v: %s", f, got)
+			}
+			l, err := w.SharedBelow(w.ctx, who, f, 0, 10)
+			w.must(err)
+			if got := strings.TrimSuffix(marked(l.Items), "+"); got != "acme/app" {
+				t.Errorf("%+v by marker: %s", f, got)
+			}
 		}
 	}
 }

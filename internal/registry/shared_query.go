@@ -31,12 +31,10 @@ func (q *sharedQuery) arg(v any) string {
 	return "$" + strconv.Itoa(len(q.args))
 }
 
-// What a repository has, in one place.
-const (
-	tagsOf = `(SELECT count(*) FROM tag t WHERE t.repository = r.id)`
-	sizeOf = `(SELECT CAST(coalesce(sum(m.content_size), 0) AS BIGINT) FROM manifest m WHERE m.repository = r.id AND EXISTS (SELECT 1 FROM tag t WHERE t.manifest = m.id))`
-	orgOf  = `substr(r.path, 1, length(r.path) - length(r.name) - 1)`
-)
+// orgOf is the name of a repository's organization. A deleted repository,
+// which the planner may look at before the rest, has a path that is shorter
+// than its name.
+const orgOf = `CASE WHEN r.organization = 0 THEN '' ELSE substr(r.path, 1, length(r.path) - length(r.name) - 1) END`
 
 // rules selects the repositories that are shared with the account and until
 // when; more narrows the rows of the table share, s.
@@ -107,7 +105,7 @@ func (l *sharedListing) until() string {
 
 // page reads one page: first which rows, by what the order needs and no more,
 // then all about them.
-func (l *sharedListing) page(tx *db.Tx, o SharedOrder, limit, offset int) ([]SharedRepo, error) {
+func (l *sharedListing) page(tx *db.Tx, o Order, limit, offset int) ([]SharedRepo, error) {
 	var q sharedQuery
 	order := l.order(o)
 	rows := `SELECT r.id, ` + l.until() + ` AS until` + l.from(&q) + ` ORDER BY ` + order + ` LIMIT ` + q.arg(limit) + ` OFFSET ` + q.arg(offset)
@@ -116,8 +114,7 @@ func (l *sharedListing) page(tx *db.Tx, o SharedOrder, limit, offset int) ([]Sha
 
 // items reads all about the rows of a page, which have columns id and until.
 func (l *sharedListing) items(tx *db.Tx, q *sharedQuery, rows, order string) ([]SharedRepo, error) {
-	found, err := db.All[sharedItem](tx.Context(), tx, `SELECT `+repoViewColumns+`, a.name, `+sizeOf+`,
-			(SELECT string_agg(n.name, ',') FROM (SELECT t.name FROM tag t WHERE t.repository = r.id ORDER BY t.name LIMIT 1000) n), p.until
+	found, err := db.All[sharedRow](tx.Context(), tx, `SELECT `+itemColumns+`, p.until
 		FROM (`+rows+`) p CROSS JOIN repository r JOIN account a ON a.id = r.account WHERE r.id = p.id ORDER BY `+order, q.args...)
 	if err != nil {
 		return nil, err
@@ -131,18 +128,18 @@ func (l *sharedListing) items(tx *db.Tx, q *sharedQuery, rows, order string) ([]
 
 // order is the text behind ORDER BY. It sorts by what is shown: an order by
 // what is left out would tell it.
-func (l *sharedListing) order(o SharedOrder) string {
-	updated, tags := `r.updated`, tagsOf
+func (l *sharedListing) order(o Order) string {
+	updated, tags := `r.updated`, `r.tags`
 	if l.filter.Theirs {
 		updated = `CASE WHEN r.updated < x.until THEN r.updated ELSE x.until END`
 		tags = `CASE WHEN x.until > ` + strconv.FormatInt(l.now, 10) + ` THEN ` + tags + ` ELSE 0 END`
 	}
-	if o.By == SharedNewest {
+	if o.By == SortNewest {
 		o.Descending = true
 	}
-	by := map[SharedColumn]string{
-		SharedNewest: updated, SharedUpdated: updated, SharedName: `r.name`, SharedTags: tags, SharedOrg: orgOf, SharedPublic: `r.public`,
-		SharedOwner: `(SELECT a.name FROM account a WHERE a.id = r.account)`,
+	by := map[Column]string{
+		SortNewest: updated, SortUpdated: updated, SortName: `r.name`, SortTags: tags, SortOrg: orgOf, SortPublic: `r.public`,
+		SortAccount: `(SELECT a.name FROM account a WHERE a.id = r.account)`,
 	}[o.By]
 	if o.Descending {
 		return by + ` DESC, r.id DESC`

@@ -287,20 +287,13 @@ func (l *tagListing) bodies(ctx context.Context, rows []tagRow) (map[int64][]byt
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	// Few lengths, so that few statements are prepared: the last one again.
-	size := 1
-	for size < len(ids) {
-		size *= 4
-	}
-	args := make([]any, size)
-	for i := range args {
-		args[i] = ids[min(i, len(ids)-1)]
-	}
+	var st statement
+	in := st.list(ids)
 	type row struct {
 		Manifest int64
 		Data     []byte
 	}
-	found, err := db.All[row](ctx, l.r.db, `SELECT manifest, data FROM manifest_body WHERE manifest IN (`+placeholders(1, size)+`)`, args...)
+	found, err := db.All[row](ctx, l.r.db, `SELECT manifest, data FROM manifest_body WHERE manifest IN (`+in+`)`, st.args...)
 	bodies := make(map[int64][]byte, len(found))
 	for _, b := range found {
 		bodies[b.Manifest] = b.Data

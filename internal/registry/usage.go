@@ -14,7 +14,7 @@ import (
 
 // Sums are kept, not counted: of a repository its tags and size, of an account
 // what it has and by how much that changed each day, of both how many
-// repositories there are of each kind (docs/decisions/006-sums.md).
+// repositories there are of each kind (docs/decisions/005-sums.md).
 //
 // On PostgreSQL these rows are what concurrent pushes meet on, so they come
 // last in a transaction, and in one order: the repository, the account's

@@ -47,7 +47,7 @@ func (a *API) showFeatures(c *call) error {
 	if err := a.ownProject(c); err != nil {
 		return err
 	}
-	return c.ok(features{AuthorizationToken: true, ListV3: true})
+	return c.ok(features{AuthorizationToken: true, ListV3: true, ImageQuota: true})
 }
 
 // agency is whether the account lets the registry act for it.

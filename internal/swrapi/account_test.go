@@ -70,7 +70,7 @@ func TestFeatureGates(t *testing.T) {
 	gates := func(project string) string { return "GET /v2/manage/projects/" + project + "/feature-gates" }
 	w.want("nobody", gates(w.project("admin")), nil, 200, `{"enable_experience":false,"enable_hss_service":false,"enable_image_scan":false,"enable_sm3":false,
 		"enable_image_sync":false,"enable_cci_service":false,"enable_image_label":false,"enable_pipeline":false,"enable_authorization_token":true,
-		"enable_resource":false,"enable_list_v3":true,"enable_image_quota":false}`)
+		"enable_resource":false,"enable_list_v3":true,"enable_image_quota":true}`)
 	// That a project exists is nobody else's business.
 	for _, project := range []string{w.project("stranger"), "unknown", "%00", "region-1"} {
 		w.refused("nobody", gates(project), nil, 403, "4039001")

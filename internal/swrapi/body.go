@@ -28,13 +28,8 @@ func (c *call) decode(v any) error {
 	d := json.NewDecoder(bytes.NewReader(c.body))
 	if err := d.Decode(v); err != nil {
 		var te *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &te) && te.Field == "is_public":
-			return problemf(badPublic, "is_public is true or false, without quotes.")
-		case errors.As(err, &te) && te.Field != "":
-			return problemf(badBody, "The member "+te.Field+" is a "+te.Value+", which it must not be.")
-		case errors.As(err, &te):
-			return problemf(badBody, "The body is a "+te.Value+", which is not expected here.")
+		if errors.As(err, &te) {
+			return wrongType(te)
 		}
 		return problemf(badBody, "The body is not well-formed JSON.")
 	}
@@ -42,6 +37,26 @@ func (c *call) decode(v any) error {
 		return problemf(badBody, "Something follows the JSON value of the body.")
 	}
 	return nil
+}
+
+// kinds are values of JSON in words.
+var kinds = map[string]string{"object": "an object", "array": "an array", "string": "text", "number": "a number", "bool": "true or false"}
+
+// wrongType says what is wrong in the words of JSON. Of the path to a member
+// only the end is: names of our types may stand before it.
+func wrongType(te *json.UnmarshalTypeError) error {
+	member := te.Field[strings.LastIndexByte(te.Field, '.')+1:]
+	kind := kinds[te.Value]
+	if kind == "" {
+		kind = "the " + te.Value // "number 7.5", which is none of the right kind
+	}
+	switch member {
+	case "is_public":
+		return problemf(badPublic, "is_public is true or false, without quotes.")
+	case "":
+		return problemf(badBody, "The body must not be "+kind+".")
+	}
+	return problemf(badBody, "The member "+member+" must not be "+kind+".")
 }
 
 // missing is the error for a mandatory member that is not there.

@@ -133,14 +133,7 @@ func TestPullingWhatIsShared(t *testing.T) {
 // place says where the account other stands in a directory of organizations.
 func (w *world) place(path string) {
 	w.t.Helper()
-	account := w.users["stranger"].Account
-	_, err := db.Update(w.t.Context(), w.db, func(tx *db.Tx) (int64, error) {
-		n, err := tx.Exec(`UPDATE account SET org_path = $2 WHERE id = $1`, account, path)
-		if err == nil {
-			err = w.iam.Raise(tx, account)
-		}
-		return n, err
-	})
+	_, err := w.iam.ChangeAccount(w.t.Context(), iam.Operator(), "other", iam.AccountChange{OrgPath: &path})
 	w.must(err)
 }
 

@@ -1,11 +1,9 @@
 package swrapi
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/registry"
@@ -181,62 +179,44 @@ type object struct {
 	Request  string   `json:"request_id,omitempty"`
 }
 
-// clientGone is the status that log and metrics show for a request whose
-// client did not wait for the answer.
-const clientGone = 499
+func statusOf(c fault.Code) int { return faults[c].status }
 
 // fail renders an error.
 func (a *API) fail(c *call, err error) {
-	res := web.Of(c.w)
-	res.Failed(err)
-	status, code, msg := a.explain(c, err)
-	if status >= 500 && c.r.Context().Err() != nil && res.BodyFailed() == nil {
-		c.w.WriteHeader(clientGone)
+	w, msg, ok := c.explain(err)
+	if !ok {
 		return
 	}
-	e := listed{Code: string(code), Message: msg}
+	e := listed{Code: string(w.code), Message: msg}
 	if a.object {
-		web.WriteJSON(c.w, status, object{e.Code, e.Message, e.Code, e.Message, []listed{e}, res.RequestID()})
+		web.WriteJSON(c.w, w.status, object{e.Code, e.Message, e.Code, e.Message, []listed{e}, web.Of(c.w).RequestID()})
 		return
 	}
-	web.WriteJSON(c.w, status, []listed{e})
+	web.WriteJSON(c.w, w.status, []listed{e})
 }
 
-// explain finds status, code and message of an error, and sets the headers
-// that belong to it.
-func (a *API) explain(c *call, err error) (int, code, string) {
+// explain finds the answer to an error and its message, and sets the headers
+// that belong to it. It reports false where the client is gone.
+func (c *call) explain(err error) (w wire, msg string, ok bool) {
 	var we *wireError
 	if errors.As(err, &we) {
-		return codes[we.code].status, we.code, we.msg
+		web.Of(c.w).Failed(err)
+		return wire{codes[we.code].status, we.code}, we.msg, true
 	}
-	var f *fault.Error
-	switch {
-	case errors.As(err, &f) && faults[f.Code].status != 0:
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
-		f = fault.New(fault.Unavailable, "The registry gave this request up before it was done; try again.")
-	default:
-		f = fault.New(fault.Internal, "")
+	f := web.Failure(c.w, c.r, err, statusOf)
+	if f == nil {
+		return wire{}, "", false
 	}
+	w, msg = c.words(f)
+	return w, msg, true
+}
+
+// words is the answer to a fault on this route, and its message.
+func (c *call) words(f *fault.Error) (wire, string) {
 	about := anything
 	if c.rt != nil {
 		about = c.rt.about
 	}
 	w := answerOf(about, f)
-	msg := f.Msg
-	h := c.w.Header()
-	switch f.Code {
-	case fault.Unsupported:
-		if allow, ok := f.Detail.(string); ok {
-			h["Allow"] = []string{allow}
-		}
-	case fault.TooMany, fault.Unavailable:
-		wait, _ := f.Detail.(time.Duration)
-		h["Retry-After"] = []string{strconv.Itoa(max(1, int((wait+time.Second-1)/time.Second)))}
-	case fault.Internal:
-		msg = "Something went wrong in the registry; its log says more under the request id " + web.Of(c.w).RequestID() + "."
-	}
-	if msg == "" {
-		msg = codes[w.code].message
-	}
-	return w.status, w.code, msg
+	return w, cmp.Or(f.Msg, codes[w.code].message)
 }

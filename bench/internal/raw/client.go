@@ -34,6 +34,7 @@ type Request struct {
 	Stream       Blocks // instead of Body
 	Chunked      bool   // send Stream with Transfer-Encoding: chunked
 	Scope        string // of the token to send, blanks between several
+	Token        string // of the management API
 	Keep         bool   // keep the response body
 }
 

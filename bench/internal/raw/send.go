@@ -19,6 +19,7 @@ func (c *Client) send(r *Request, authorization string) error {
 	o = append(o, "\r\nUser-Agent: berth-bench\r\n"...)
 	o = header(o, "Accept: ", r.Accept)
 	o = header(o, "Authorization: ", authorization)
+	o = header(o, "X-Auth-Token: ", r.Token)
 	o = header(o, "Content-Type: ", r.ContentType)
 	o = header(o, "Content-Range: ", r.ContentRange)
 	switch {

@@ -36,6 +36,7 @@ type Target struct {
 	Setup    [][]string        `json:"setup,omitempty"` // commands after the first start
 	Collect  Collect           `json:"collect,omitzero"`
 	Scale    Scale             `json:"scale"`
+	Accounts []Account         `json:"accounts,omitempty"` // with which the management API is measured: a small one and a large one
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -48,6 +49,13 @@ type Collect struct {
 	Offline []string `json:"offline,omitempty"`
 	Eager   []string `json:"eager,omitempty"` // instead of Start
 	Due     float64  `json:"due,omitempty"`   // seconds after the delete before the eager collector may act
+}
+
+// An Account is a login of the management API that nothing else uses.
+type Account struct {
+	Name     string `json:"name"`
+	User     string `json:"user"`
+	Password string `json:"password"`
 }
 
 // Scale bounds the large data sets, for registries that take hours to fill. 0 leaves the set out.

@@ -7,6 +7,7 @@ package described
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -242,6 +243,9 @@ func (d *Document) checkAnswer(op *route, resp *http.Response, body []byte) erro
 	if !ok {
 		return fmt.Errorf("the status is not described")
 	}
+	if err := d.checkHeaders(answer, where, resp.Header); err != nil {
+		return err
+	}
 	content, _ := answer["content"].(map[string]any)
 	if content == nil {
 		if len(body) > 0 {
@@ -263,6 +267,29 @@ func (d *Document) checkAnswer(op *route, resp *http.Response, body []byte) erro
 		return nil
 	}
 	return d.validate(d.strict, "answer", where+"/content/"+escape(mediaType)+"/schema", body)
+}
+
+// checkHeaders looks at the described headers that an answer has.
+func (d *Document) checkHeaders(answer map[string]any, where string, h http.Header) error {
+	headers, _ := answer["headers"].(map[string]any)
+	for name := range headers {
+		value := h.Get(name)
+		if value == "" {
+			continue
+		}
+		_, at := d.at(where + "/headers/" + escape(name))
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		if kind, _ := d.at(at + "/schema/type"); kind == "integer" {
+			text = []byte(value)
+		}
+		if err := d.validate(d.strict, "answer", at+"/schema", text); err != nil {
+			return fmt.Errorf("the header %s is %q: %w", name, value, err)
+		}
+	}
+	return nil
 }
 
 func (d *Document) checkRequest(op *route, body []byte) error {
@@ -378,7 +405,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	if err := t.Document.Check(r.Method, r.URL.Path, request, resp, body); err != nil {
+	if err := t.Document.Check(r.Method, r.URL.EscapedPath(), request, resp, body); err != nil {
 		t.Report(err)
 	}
 	return resp, nil
