@@ -124,3 +124,32 @@ func nop(blob.Upload) error { return nil }
 
 // fresh is a key that no row names, since these tests have none.
 func fresh() (string, error) { return blob.NewKey(), nil }
+
+// BenchmarkLayers uploads blobs of one MiB from several goroutines at once.
+func BenchmarkLayers(b *testing.B) {
+	d, err := fsblob.Open(b.TempDir(), fsblob.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const size = 1 << 20
+	s, ctx := blob.New(d, blob.Options{}), context.Background()
+	block := newPattern().block
+	want := oci.SHA256.FromBytes(block)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			u, err := s.Append(ctx, blob.Upload{Algorithm: oci.SHA256}, io.LimitReader(&pattern{block: block}, size), size, fresh, nop)
+			if err == nil {
+				u, err = s.Finish(ctx, u, want)
+			}
+			if err == nil {
+				err = s.Delete(ctx, u.Key)
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}

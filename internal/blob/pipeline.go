@@ -2,8 +2,6 @@ package blob
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -22,6 +20,7 @@ const drainTime = 10 * time.Second
 type pipeline struct {
 	safe Upload    // the last consistent state; the writer's until it has ended
 	at   Upload    // where the first segment starts
+	done int       // bytes of this body before it
 	hash resumable // the hasher's
 
 	store  *Store
@@ -48,25 +47,29 @@ type mark struct {
 	err   error
 }
 
-// run sends head and then b through a pipeline.
+// run sends head and then b to the driver: the beginning directly, what is
+// longer through a pipeline.
 func (s *Store) run(ctx context.Context, p pipeline, head []byte, b *body, checkpoint func(Upload) error) (Upload, error) {
 	if err := checkState(p.at.Driver); err != nil {
 		return p.safe, err
 	}
-	p.store = s
-	p.ring = make(chan struct{}, ringSize)
-	// Never full: a mark follows a buffer at least, and the last mark ends it.
-	p.hashes, p.writes = make(chan item, 2*ringSize+1), make(chan item, 2*ringSize+1)
-	p.saves, p.failed = make(chan Upload, 1), make(chan struct{})
-
 	// What was received is kept even if the client has gone away.
 	drain, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, stop) })()
-	p.drain = drain
 
-	err := p.receive(ctx, head, b, checkpoint)
-	if err == nil {
+	u, more, err := s.begin(ctx, drain, p.safe, p.at, p.hash, head, b)
+	if err != nil || !more {
+		return u, err
+	}
+	p.done = int(u.Size - p.at.Size)
+	p.safe, p.at = u, u
+	p.store, p.drain = s, drain
+	p.ring = make(chan struct{}, ringSize)
+	// Never full: a mark follows a buffer at least, and the last mark ends it.
+	p.hashes, p.writes = make(chan item, 2*ringSize+1), make(chan item, 2*ringSize+1)
+	p.saves, p.failed = make(chan Upload, 1), make(chan struct{})
+	if err = p.receive(ctx, b, checkpoint); err == nil {
 		err = p.err
 	}
 	return p.safe, err
@@ -75,13 +78,17 @@ func (s *Store) run(ctx context.Context, p pipeline, head []byte, b *body, check
 // receive fills buffers until the body ends or something fails. It starts the
 // other goroutines with the first byte, and has waited for them when it leaves,
 // be it by a panic of the body.
-func (p *pipeline) receive(ctx context.Context, head []byte, b *body, checkpoint func(Upload) error) error {
+func (p *pipeline) receive(ctx context.Context, b *body, checkpoint func(Upload) error) error {
 	var (
 		wg      sync.WaitGroup
 		c       *buffer // not handed on yet
 		started bool
 		segment int // bytes since the last mark
+		every   = p.store.every - p.done
 	)
+	if every <= 0 {
+		every = p.store.every
+	}
 	defer func() {
 		if c != nil {
 			p.store.buffers.give(c)
@@ -98,9 +105,8 @@ func (p *pipeline) receive(ctx context.Context, head []byte, b *body, checkpoint
 		if c, err = p.store.buffers.take(ctx, p.ring); err != nil {
 			return err
 		}
-		n := copy(c.data[:], head)
-		head = nil
-		n, err = fill(b, c.data[:min(len(c.data), p.store.every-segment)], n)
+		var n int
+		n, err = fill(b, c.data[:min(len(c.data), every-segment)], 0)
 		if n == 0 {
 			return end(err)
 		}
@@ -115,8 +121,8 @@ func (p *pipeline) receive(ctx context.Context, head []byte, b *body, checkpoint
 		if err != nil {
 			return end(err)
 		}
-		if segment == p.store.every {
-			segment = 0
+		if segment == every {
+			segment, every = 0, p.store.every
 			p.end(false)
 			if err := p.store.room(ctx, 0); err != nil {
 				return err
@@ -192,18 +198,12 @@ func (p *pipeline) writeAll() {
 
 // write hands one segment to the driver and returns the upload at its end.
 func (p *pipeline) write(u Upload, seg *segment) (Upload, error) {
-	st, parts, err := p.store.driver.Append(p.drain, u.Key, u.Driver, seg)
-	if errors.Is(err, ErrAbsent) {
-		err = lost(err)
-	}
+	st, parts, err := p.store.append(p.drain, u, seg)
 	if err != nil {
 		return u, err
 	}
-	if err := checkState(st); err != nil {
-		return u, err
-	}
 	if seg.mark == nil {
-		return u, fmt.Errorf("blob: the driver left bytes of %s unread", u.Key)
+		return u, unread(u.Key)
 	}
 	<-seg.mark.ready
 	u.Size += seg.size

@@ -294,14 +294,13 @@ func TestArchiveFails(t *testing.T) {
 // What is begun and left alone goes, and its space with it.
 func TestArchiveExpires(t *testing.T) {
 	t.Parallel()
-	// A part must fit into a life also where the machine has much else to do.
-	o := registry.Options{UploadLife: 1500 * time.Millisecond, Grace: time.Second, OpenUploads: 2}
+	o := registry.Options{UploadLife: 2 * time.Second, Grace: 4 * time.Second, OpenUploads: 2}
 	w := open(t, o)
 	empty, id := w.startArchive(registry.ArchiveSpec{}), w.startArchive(registry.ArchiveSpec{})
 	_, err := w.StartArchive(w.ctx, w.admin, "acme", registry.ArchiveSpec{Size: -1})
 	w.want(err, fault.TooMany)
 	for i := range 3 { // it lives as long as something comes
-		time.Sleep(800 * time.Millisecond)
+		time.Sleep(900 * time.Millisecond)
 		_, err := w.part(id, int64(i)*50_000, bytesOf("part", 50_000))
 		w.must(err)
 		w.collect()
@@ -313,7 +312,7 @@ func TestArchiveExpires(t *testing.T) {
 	if len(list.Items) != 1 || list.Items[0].Received != 150_000 {
 		t.Errorf("there are %+v", list.Items)
 	}
-	time.Sleep(1600 * time.Millisecond)
+	time.Sleep(2200 * time.Millisecond)
 	_, err = w.Archive(w.ctx, w.admin, "acme", id)
 	w.want(err, fault.UploadUnknown)
 	w.collect()
