@@ -72,6 +72,73 @@ func TestTokensEnd(t *testing.T) {
 	})
 }
 
+// How the identity API refuses: statuses and codes, both forms in one body.
+func TestIdentityErrors(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := f.withKey(f.admin)
+		l := f.User(f.T, f.org+"-user")
+		off := f.User(f.T, f.org+"-off")
+		f.Disable(f.T, off.User)
+		login := func(user, password, scope string) string {
+			return `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"` + user + `","password":"` + password + `","domain":{"name":"admin"}}}}` + scope + `}}`
+		}
+		for name, tt := range map[string]struct {
+			body   string
+			status int
+			code   string
+		}{
+			"no JSON":                  {`{`, 400, "IAM.0011"},
+			"nothing in it":            {`{}`, 400, "IAM.0072"},
+			"no method":                {`{"auth":{"identity":{"methods":[]}}}`, 400, "IAM.0072"},
+			"a method of the future":   {`{"auth":{"identity":{"methods":["retina"]}}}`, 400, "IAM.0011"},
+			"a wrong password":         {login(l.User, "wrong", ""), 401, "IAM.0062"},
+			"a user who is not there":  {login("nobody-knows", "wrong", ""), 401, "IAM.0062"},
+			"disabled, right password": {login(off.User, off.Password, ""), 403, "IAM.0002"},
+			"disabled, wrong password": {login(off.User, "wrong", ""), 401, "IAM.0062"},
+			"an unknown project":       {login(l.User, l.Password, `,"scope":{"project":{"name":"nowhere"}}`), 401, "IAM.0001"},
+			"another's domain":         {login(l.User, l.Password, `,"scope":{"domain":{"name":"partner"}}`), 401, "IAM.0001"},
+		} {
+			anonymous := &terraform{fixture: f, http: f.client()}
+			resp, body := anonymous.send("POST", "/v3/auth/tokens", tt.body)
+			f.identityError(name, resp, body, tt.status, tt.code)
+		}
+		first := f.AccessKey(f.T, "", l.User)
+		key := func() (*http.Response, []byte) {
+			return c.send("POST", "/v3.0/OS-CREDENTIAL/credentials", `{"credential":{"user_id":"`+first.User+`"}}`)
+		}
+		if resp, body := key(); resp.StatusCode != 201 {
+			f.Errorf("a second key: %d %s", resp.StatusCode, body)
+		}
+		resp, body := key()
+		f.identityError("a third key", resp, body, 400, "IAM.0011")
+		if !strings.Contains(string(body), `"message":"akSkNumExceed"`) || !strings.Contains(string(body), `"title":"Bad Request"`) {
+			f.Errorf("a third key: %s", body)
+		}
+		anonymous := &terraform{fixture: f, http: f.client()}
+		resp, body = anonymous.send("GET", "/v3/projects", "")
+		f.identityError("no credential", resp, body, 401, "IAM.0001")
+	})
+}
+
+func (f *fixture) identityError(name string, resp *http.Response, body []byte, status int, code string) {
+	f.Helper()
+	var e struct {
+		Error struct {
+			Code           int
+			Message, Title string
+		}
+		ErrorCode string `json:"error_code"`
+		ErrorMsg  string `json:"error_msg"`
+	}
+	if err := json.Unmarshal(body, &e); err != nil || resp.StatusCode != status || e.Error.Code != status || e.Error.Title != http.StatusText(status) ||
+		e.Error.Message == "" || e.ErrorMsg == "" || e.ErrorCode != code {
+		f.Errorf("%s: %d %s, want %d %s", name, resp.StatusCode, body, status, code)
+	}
+	if resp.Header.Get("X-IAM-Trace-Id") == "" {
+		f.Errorf("%s: the answer has no X-IAM-Trace-Id", name)
+	}
+}
+
 // Rules by which a repository is shared have a design of our own.
 func TestShareRules(t *testing.T) {
 	each(t, func(f *fixture) {

@@ -72,6 +72,7 @@ func TestSDKRepositories(t *testing.T) {
 func TestSDKListsRepositories(t *testing.T) {
 	each(t, func(f *fixture) {
 		c := f.sdk(f.admin)
+		f.org = "unlike-others" // no other name contains a part of it
 		ok(f, c.CreateNamespace, `{"body":{"namespace":"`+f.org+`"}}`, 201, `{}`)
 		for i := range 15 {
 			ok(f, c.CreateRepo, fmt.Sprintf(`{"namespace":%q,"body":{"repository":"app-%02d","category":"linux","is_public":%t}}`, f.org, i, i%3 == 0), 201, `{}`)
@@ -91,7 +92,10 @@ func TestSDKListsRepositories(t *testing.T) {
 			fmt.Sprintf(`{"Content-Range":"0-1/1","body":[{"name":"app-00","category":"linux","description":"","size":"<int>","is_public":true,"num_images":2,
 				"num_download":0,"created_at":"<time>","updated_at":"<time>","logo":"","url":"","path":%q,"internal_path":%q,"domain_name":"admin",
 				"namespace":%q,"tags":["v1","v2"],"status":"<bool>","total_range":1}]}`, path, path, f.org))
-		ok(f, c.ListReposDetails, `{"namespace":"`+f.org+`","limit":"10"}`, 200, `{"body":"<any>"}`) // half a pair says nothing
+		ok(f, c.ListReposDetails, `{"namespace":"`+f.org+`","limit":"10"}`, 200, `{"body":"<any>"}`)                                              // half a pair says nothing
+		ok(f, c.ListReposDetails, `{"filter":"namespace::`+f.org[1:]+`|limit::10|offset::0"}`, 200, `{"body":"<any>","Content-Range":"0-10/15"}`) // a part of a name
+		ok(f, c.ListReposDetails, `{"namespace":"`+f.org[1:]+`"}`, 200, `{"body":[]}`)                                                            // only in a filter
+		ok(f, c.ListReposDetails, `{"namespace":"none-of-these","filter":"namespace::`+f.org+`|limit::1|offset::14"}`, 200, `{"body":"<any>","Content-Range":"14-1/15"}`)
 		ok(f, c.ListReposDetails, `{"namespace":"`+f.org+`","limit":"10","offset":"100"}`, 200, `{"body":[],"Content-Range":"100-0/15"}`)
 		ok(f, c.ListReposDetails, `{"namespace":"`+f.org+`","name":"none"}`, 200, `{"body":[]}`)
 		for _, bad := range []string{`"limit":"0","offset":"0"`, `"limit":"x","offset":"0"`, `"limit":"10","offset":"-1"`, `"order_column":"size","order_type":"asc"`, `"order_column":"name","order_type":"up"`} {

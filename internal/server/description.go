@@ -23,7 +23,7 @@ func described(file func() (api.File, error)) http.HandlerFunc {
 		h.Set("ETag", f.ETag)
 		h.Set("Cache-Control", "no-cache") // ask whether it is still the same
 		h.Set("X-Content-Type-Options", "nosniff")
-		if strings.Contains(r.Header.Get("If-None-Match"), f.ETag) {
+		if web.Matches(r.Header["If-None-Match"], strings.Trim(f.ETag, `"`)) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}

@@ -50,10 +50,9 @@ var whoMayIdentity = map[string]identityRow{
 	"createSecurityToken": {"", noJSON, [5]int{401, 400, 400, 400, 400}},
 }
 
-// TestIdentityRoles compares each route of the identity API with the table. A
+// identityRoles compares each route of the identity API with the table. A
 // status of 0 is not asked for: it would change what the others ask about.
-func TestIdentityRoles(t *testing.T) {
-	w := newTown(t)
+func identityRoles(t *testing.T, w *town) {
 	nobody := w.callers["nobody"]
 	key, err := w.core.iam.CreateKey(t.Context(), w.callers["admin"], "", "nobody", "")
 	w.must(err)

@@ -324,6 +324,7 @@ func TestRoles(t *testing.T) {
 	w := newTown(t)
 	for name, test := range map[string]func(*testing.T, *town){
 		"every route as every role": everyRouteAsEveryRole,
+		"the identity API":          identityRoles,
 		"order of checks":           orderOfChecks,
 		"strangers learn nothing":   strangersLearnNothing,
 		"foreign projects":          foreignProjects,

@@ -352,23 +352,30 @@ func (d *Document) checkExample(example any, pointer string) error {
 	return s.Validate(example)
 }
 
-// Unseen lists the operations below a prefix that never answered with success.
-func (d *Document) Unseen(prefixes ...string) (ids []string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// Operations lists the names of what is described below some prefixes.
+func (d *Document) Operations(prefixes ...string) (ids []string) {
 	for _, r := range d.routes {
-		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.path, p) }) {
-			continue
-		}
-		seen := false
-		for status := range d.answered[r.id] {
-			seen = seen || status < 300
-		}
-		if !seen {
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(r.path, p) }) {
 			ids = append(ids, r.id)
 		}
 	}
 	slices.Sort(ids)
+	return ids
+}
+
+// Unseen lists the operations below a prefix that never answered with success.
+func (d *Document) Unseen(prefixes ...string) (ids []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range d.Operations(prefixes...) {
+		seen := false
+		for status := range d.answered[id] {
+			seen = seen || status < 300
+		}
+		if !seen {
+			ids = append(ids, id)
+		}
+	}
 	return ids
 }
 
