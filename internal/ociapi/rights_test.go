@@ -190,7 +190,7 @@ func TestWrongMethodsAndPaths(t *testing.T) {
 func TestVersionDocument(t *testing.T) {
 	w := open(t, options{})
 	w.check("GET /v2", w.send(request{method: "GET", path: "/v2"}), want{200, map[string]string{"Content-Type": "application/json", "Location": ""},
-		`{"version":{"id":"v2","links":{"href":"http://HOST/v2","rel":"self"},"min_version":"","status":"CURRENT","updated":"2026-11-22T00:00:00Z","version":""}}`})
+		`{"version":{"id":"v2","links":{"href":"http://HOST/v2","rel":"self"},"min_version":"2.0","status":"CURRENT","updated":"2026-11-22T00:00:00Z","version":"2.26"}}`})
 	w.check("GET /v2/", w.send(request{method: "GET", path: "/v2/", as: "admin"}), want{200, nil, `{}`})
 	if a := w.send(request{method: "HEAD", path: "/v2"}); a.StatusCode != 200 || a.body != "" {
 		t.Errorf("HEAD /v2: %d %s", a.StatusCode, a.body)

@@ -30,10 +30,11 @@ func (a *API) showVersion(w http.ResponseWriter, r *http.Request) {
 	web.WriteJSON(w, http.StatusOK, map[string]Version{"version": CurrentVersion(a.origin, r)})
 }
 
-// CurrentVersion is the version, with the address that the client used.
+// CurrentVersion is the version, with the address that the client used. Its
+// numbers are those of the API reference that Berth follows.
 func CurrentVersion(origin *web.Origin, r *http.Request) Version {
 	scheme, host := origin.External(r)
-	v := Version{ID: "v2", Status: "CURRENT", Updated: "2026-11-22T00:00:00Z"}
+	v := Version{ID: "v2", Status: "CURRENT", Updated: "2026-11-22T00:00:00Z", Version: "2.26", MinVersion: "2.0"}
 	v.Links.Href, v.Links.Rel = scheme+"://"+host+"/v2", "self"
 	return v
 }
