@@ -60,7 +60,7 @@ func render(whole tree) []byte {
 	}
 	p.put("<a href=#errors>errors</a><a href=#credentials>credentials</a><a href=/openapi.json>openapi.json</a></nav><main><h1>", html.EscapeString(fmt.Sprint(info["title"])), " API</h1><div class=intro>")
 	p.text(str(info, "description"))
-	p.put("</div>")
+	p.put("<p>A parameter or a member with <b>*</b> has to be there.</div>")
 	for _, t := range tags {
 		name := str(t, "name")
 		p.put("<section><h2 id=\"", html.EscapeString(name), "\">", html.EscapeString(name), "</h2>")
@@ -102,9 +102,10 @@ func (p *page) groups() map[string][]operation {
 
 func (p *page) operation(o operation) {
 	id := str(o.op, "operationId")
-	p.put("<details id=\"", html.EscapeString(id), "\"><summary><b class=", o.method, ">", strings.ToUpper(o.method), "</b> <code>", html.EscapeString(o.path), "</code> <span>")
+	// The name stands inside: a browser opens what a link leads into.
+	p.put("<details><summary><b class=", o.method, ">", strings.ToUpper(o.method), "</b> <code>", html.EscapeString(o.path), "</code> <span>")
 	p.text(str(o.op, "summary"))
-	p.put("</span></summary><p class=id>", html.EscapeString(id))
+	p.put("</span></summary><p class=id id=\"", html.EscapeString(id), "\"><a href=\"#", html.EscapeString(id), "\">", html.EscapeString(id), "</a>")
 	p.credentials(o.op)
 	if d := str(o.op, "description"); d != "" {
 		p.put("<p>")

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"berth.dev/berth/internal/server"
 )
@@ -52,7 +51,7 @@ Commands:
 	b.WriteString(`
 Everywhere:
   --data DIR        the registry's directory (default: data)
-  --config FILE     configuration in YAML; BERTH_* variables and flags come over it
+  --config FILE     configuration in YAML; BERTH_* and flags come over it
   --output FORMAT   table or json
 
 Commands work on the registry in DIR through its running server, or without one.
@@ -73,30 +72,75 @@ func groupHelp(group string) string {
 	return b.String()
 }
 
-// list shows one line for each command.
+// list shows each command with a sentence.
 func list(want func(command) bool) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	var rows [][2]string
 	for _, cmd := range commands() {
 		if want(cmd) {
-			fmt.Fprintf(w, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.short)
+			rows = append(rows, [2]string{strings.TrimSpace(cmd.name + " " + cmd.args), cmd.short})
 		}
 	}
-	_ = w.Flush() // into memory
+	return columns(rows)
+}
+
+// screen is how wide help is at most, but for examples: these are for pasting.
+const screen = 80
+
+// columns shows names beside what they mean.
+func columns(rows [][2]string) string {
+	widest := 0
+	for _, r := range rows {
+		widest = max(widest, len(r[0]))
+	}
+	indent := 2 + widest + 3
+	var b strings.Builder
+	for _, r := range rows {
+		lines := wrap(r[1], screen-indent)
+		fmt.Fprintf(&b, "  %-*s   %s\n", widest, r[0], lines[0])
+		for _, line := range lines[1:] {
+			fmt.Fprintf(&b, "%*s%s\n", indent, "", line)
+		}
+	}
 	return b.String()
+}
+
+// wrap parts text between words into lines of a width, one at least.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case len(*last)+1+len(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}
+
+// paragraphs wraps a text whose paragraphs are parted by empty lines.
+func paragraphs(text string) string {
+	var parts []string
+	for p := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		parts = append(parts, strings.Join(wrap(p, screen), "\n"))
+	}
+	return strings.Join(parts, "\n\n")
 }
 
 func (c *call) commandHelp(cmd command) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\nUsage: berth %s [FLAGS]\n", cmd.short, strings.TrimSpace(cmd.name+" "+cmd.args))
 	if cmd.long != "" {
-		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(cmd.long))
+		fmt.Fprintf(&b, "\n%s\n", paragraphs(cmd.long))
 	}
 	if cmd.examples != "" {
 		fmt.Fprintf(&b, "\nExamples:\n%s", examples(cmd))
 	}
 	b.WriteString("\nFlags:\n")
-	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	var rows [][2]string
 	defaults := map[string]string{}
 	configuration := server.Default()
 	for _, k := range configuration.Keys() {
@@ -107,9 +151,9 @@ func (c *call) commandHelp(cmd command) string {
 		if d := defaults[f.Name]; d != "" && d != "false" {
 			usage += " (default " + d + ")"
 		}
-		fmt.Fprintf(w, "  --%s\t%s\n", strings.TrimSpace(f.Name+" "+strings.ToUpper(value)), usage)
+		rows = append(rows, [2]string{"--" + strings.TrimSpace(f.Name+" "+strings.ToUpper(value)), usage})
 	})
-	_ = w.Flush() // into memory
+	b.WriteString(columns(rows))
 	return b.String()
 }
 

@@ -60,7 +60,7 @@ func TestPageIsWhole(t *testing.T) {
 			var o struct {
 				ID string `json:"operationId"`
 			}
-			if method != "parameters" && (json.Unmarshal(op, &o) != nil || !strings.Contains(text, fmt.Sprintf("<details id=\"%s\">", o.ID))) {
+			if method != "parameters" && (json.Unmarshal(op, &o) != nil || !strings.Contains(text, fmt.Sprintf("<p class=id id=\"%s\">", o.ID))) {
 				t.Errorf("%s %s is not on the page", method, path)
 			}
 		}

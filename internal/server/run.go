@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -142,7 +143,10 @@ func listen(cfg *Config, log *slog.Logger) (*publicListener, error) {
 		}
 	}
 	l, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen: another program serves %s; choose another address by --listen or BERTH_LISTEN (port 0: a free one)", cfg.Listen)
+	case err != nil:
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	p.Listener = l

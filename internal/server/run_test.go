@@ -330,7 +330,7 @@ func TestRunRefuses(t *testing.T) {
 		want   string
 		nodata bool // nothing may have been made
 	}{
-		"address in use":       {func(c *Config) { c.Listen = taken.Addr().String() }, "listen: ", true},
+		"address in use":       {func(c *Config) { c.Listen = taken.Addr().String() }, "listen: another program serves ", true},
 		"admin address in use": {func(c *Config) { c.AdminListen = taken.Addr().String() }, "admin_listen: ", true},
 		"no certificate":       {func(c *Config) { c.TLS = TLS{"/nowhere", "/nowhere"} }, "tls: ", true},
 		"data is a file":       {func(c *Config) { c.Data = file }, "data directory: ", false},

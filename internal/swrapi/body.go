@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func (c *call) decode(v any) error {
 	if err := d.Decode(v); err != nil {
 		var te *json.UnmarshalTypeError
 		if errors.As(err, &te) {
-			return wrongType(te)
+			return wrongType(te, reflect.TypeOf(v).Elem())
 		}
 		return problemf(badBody, "The body is not well-formed JSON.")
 	}
@@ -44,7 +45,7 @@ var kinds = map[string]string{"object": "an object", "array": "an array", "strin
 
 // wrongType says what is wrong in the words of JSON. Of the path to a member
 // only the end is: names of our types may stand before it.
-func wrongType(te *json.UnmarshalTypeError) error {
+func wrongType(te *json.UnmarshalTypeError, whole reflect.Type) error {
 	member := te.Field[strings.LastIndexByte(te.Field, '.')+1:]
 	kind := kinds[te.Value]
 	if kind == "" {
@@ -54,7 +55,13 @@ func wrongType(te *json.UnmarshalTypeError) error {
 	case "is_public":
 		return problemf(badPublic, "is_public is true or false, without quotes.")
 	case "":
-		return problemf(badBody, "The body must not be "+kind+".")
+		switch {
+		case te.Type != whole:
+			return problemf(badBody, "An element of the body must not be "+kind+".")
+		case whole.Kind() == reflect.Slice:
+			return problemf(badBody, "The body must be an array, not "+kind+".")
+		}
+		return problemf(badBody, "The body must be an object, not "+kind+".")
 	}
 	return problemf(badBody, "The member "+member+" must not be "+kind+".")
 }
