@@ -17,7 +17,7 @@ func (a *API) ownProject(c *call) error {
 		}
 	}
 	if !own {
-		return fault.New(fault.Foreign, "The project belongs to another account.")
+		return fault.New(fault.Foreign, "The project is none of your account.")
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (a *API) match(method, escaped string) (matched, error) {
 		allow = append(allow, s.method)
 	}
 	list := strings.Join(allow, ", ")
-	return matched{}, fault.New(fault.Unsupported, "This address answers %s alone.", list).With(list)
+	return matched{}, fault.New(fault.Unsupported, "The methods of this address are %s.", list).With(list)
 }
 
 // open returns where a pattern has its {name...}, -1 for nowhere.
