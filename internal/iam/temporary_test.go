@@ -182,6 +182,28 @@ func TestTemporaryKeysEndWithThePassword(t *testing.T) {
 	}
 }
 
+// Who waits with a good token while the password changes makes no key after it.
+func TestTemporaryKeysOfAnOldToken(t *testing.T) {
+	w := open(t)
+	ctx := t.Context()
+	token, err := w.PasswordToken(ctx, UserRef{ID: w.alice.User}, alicePassword, "", Scope{})
+	w.must(err)
+	who, err := w.APICaller(ctx, token.Value)
+	w.must(err)
+	_, err = w.CreateLogin(ctx, who, "", time.Hour)
+	w.must(err)
+	w.must(w.SetPassword(ctx, Operator(), "acme", "alice", "set-password"))
+	_, err = w.CreateLogin(ctx, who, "", time.Hour)
+	w.want(err, fault.Unauthorized)
+	_, err = w.CreateSession(ctx, who, time.Hour)
+	w.want(err, fault.Unauthorized)
+	_, err = w.AddKey(ctx, who, UserRef{ID: who.User}, "")
+	w.want(err, fault.Unauthorized)
+	if n := w.count("access_key"); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
 func changePassword(ctx context.Context, w *world, password string) error {
 	_, err := w.ChangeUser(ctx, w.boss, UserRef{ID: w.alice.User}, UserChange{Password: &password})
 	return err
