@@ -236,3 +236,26 @@ func TestIdentifyLooksAgainAfterTheBody(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A request that another one takes over must not wait for the rest of its body.
+func TestSignedStreamIsInterrupted(t *testing.T) {
+	g := keep(t)
+	r := g.signed("body", "X-Sdk-Content-Sha256", iamtest.Hash([]byte("body")))
+	src := &stuck{ReadCloser: r.Body}
+	r.Body = src
+	_, body, _, err := g.IdentifyStream(r)
+	g.must(err)
+	if i, ok := body.(interface{ Interrupt() }); ok {
+		i.Interrupt()
+	}
+	if !src.interrupted {
+		t.Error("the body still waits")
+	}
+}
+
+type stuck struct {
+	io.ReadCloser
+	interrupted bool
+}
+
+func (s *stuck) Interrupt() { s.interrupted = true }
