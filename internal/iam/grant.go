@@ -173,10 +173,13 @@ func (a *Authority) grants(tx *db.Tx, l level, who Caller, do Action, on Resourc
 // CheckUser makes sure that the account has the user, and that the name, where
 // it is given, is his. Errors: UserUnknown.
 func (a *Authority) CheckUser(tx *db.Tx, account, id, name string) error {
-	is, err := db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE id = $1 AND account = $2`, id, account)
+	is, err := "", db.ErrNone
+	if isName(id) {
+		is, err = db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE id = $1 AND account = $2`, id, account)
+	}
 	switch {
 	case errors.Is(err, db.ErrNone):
-		return fault.New(fault.UserUnknown, "There is no user with the id %s in the account.", id)
+		return fault.New(fault.UserUnknown, "There is no user with the id %s in the account.", clip(id))
 	case err != nil:
 		return err
 	case name != "" && name != is:

@@ -84,7 +84,7 @@ func (r *Registry) setRights(tx *db.Tx, who iam.Caller, on iam.Resource, do iam.
 	}
 	for _, g := range grants {
 		if !g.Right.Valid() {
-			return fault.New(fault.RightInvalid, "The right of the user %s is 1 (read), 3 (edit) or 7 (manage), not %d.", g.User, g.Right)
+			return fault.New(fault.RightInvalid, "The right of the user %s is 1 (read), 3 (edit) or 7 (manage), not %d.", shown(g.User), g.Right)
 		}
 		if err := r.iam.CheckUser(tx, on.Account, g.User, g.UserName); err != nil {
 			return err
