@@ -104,6 +104,9 @@ func (r *Registry) RevokeOrgRights(ctx context.Context, who iam.Caller, org stri
 		if err != nil {
 			return err
 		}
+		if err := r.iam.Allow(tx, who, iam.RevokeOrg, o.resource()); err != nil {
+			return err // also where there is nobody to revoke
+		}
 		return revokeAll(tx, who, o.resource(), users, r.iam.RevokeOrg)
 	})
 }
@@ -125,6 +128,9 @@ func revokeAll(tx *db.Tx, who iam.Caller, on iam.Resource, users []string, revok
 		return fault.New(fault.Invalid, "One call takes at most %d rights.", maxGrants)
 	}
 	for _, u := range users {
+		if !iam.IsName(u) { // ids have the form of names
+			continue
+		}
 		err := revoke(tx, who, on, u)
 		if err != nil && !fault.Is(err, fault.GrantUnknown) && !fault.Is(err, fault.UserUnknown) {
 			return err
