@@ -61,6 +61,9 @@ func (r *Registry) orgRights(ctx context.Context, who iam.Caller, org string, do
 		if err != nil {
 			return err
 		}
+		if err := lockOrg(tx, o); err != nil {
+			return err
+		}
 		return r.setRights(tx, who, o.resource(), do, grants, set)
 	})
 }
@@ -69,6 +72,9 @@ func (r *Registry) repoRights(ctx context.Context, who iam.Caller, name oci.Name
 	return r.update(ctx, func(tx *db.Tx) error {
 		rp, err := r.repoFor(tx, who, name, do)
 		if err != nil {
+			return err
+		}
+		if err := lockRepo(tx, rp.ID, name, tx.ForKeyShare()); err != nil {
 			return err
 		}
 		return r.setRights(tx, who, resource(&rp), do, grants, set)
