@@ -121,8 +121,8 @@ func decide(r rule, s *standing, who Caller, on Resource, now time.Time, usersCr
 	switch {
 	case who.User == "" && public:
 		return allowed
-	case who.User == "" || !s.good(now) || s.Account != who.Account:
-		return strange
+	case who.User == "" || !s.good(now) || s.Account != who.Account || who.version != 0 && who.version != s.Version:
+		return strange // a token ends with the password, also between its check and this
 	case public:
 		return allowed
 	case on.Account != who.Account:

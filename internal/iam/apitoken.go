@@ -97,7 +97,8 @@ func wrongToken(err error) error {
 // APICaller returns whose token of the management API this is. Errors:
 // fault.Unauthorized, with WrongToken or ExpiredToken.
 func (a *Authority) APICaller(ctx context.Context, raw string) (Caller, error) {
-	_, who, err := a.openToken(ctx, raw)
+	c, who, err := a.openToken(ctx, raw)
+	who.version = c.Version
 	return who, err
 }
 

@@ -8,6 +8,7 @@ type Caller struct {
 	User, UserName       string // id and name; both empty for callers that are no user
 	Key                  string // the access key that logged in; empty: a password did
 	kind                 kind
+	version              int64 // of the password, where a token of the management API says who it is
 }
 
 type kind uint8

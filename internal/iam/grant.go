@@ -138,12 +138,13 @@ func (a *Authority) revoke(tx *db.Tx, l level, who Caller, do Action, on Resourc
 }
 
 // grantee checks that the thing exists and that the user is of its account:
-// nobody else can have a right on it.
+// nobody else can have a right on it. The user is not deleted before the
+// transaction ends.
 func grantee(tx *db.Tx, l level, on Resource, userID string) (id int64, name string, err error) {
 	if id = l.id(on); id == 0 {
 		return 0, "", fault.New(l.absent, "%s does not exist.", on.Name)
 	}
-	name, err = db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE id = $1 AND account = $2`, userID, on.Account)
+	name, err = db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE id = $1 AND account = $2`+tx.ForKeyShare(), userID, on.Account)
 	if errors.Is(err, db.ErrNone) {
 		err = fault.New(fault.UserUnknown, "There is no user with the id %s in the account of %s.", userID, on.Name)
 	}
@@ -173,10 +174,13 @@ func (a *Authority) grants(tx *db.Tx, l level, who Caller, do Action, on Resourc
 // CheckUser makes sure that the account has the user, and that the name, where
 // it is given, is his. Errors: UserUnknown.
 func (a *Authority) CheckUser(tx *db.Tx, account, id, name string) error {
-	is, err := db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE id = $1 AND account = $2`, id, account)
+	is, err := "", db.ErrNone
+	if isName(id) {
+		is, err = db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE id = $1 AND account = $2`, id, account)
+	}
 	switch {
 	case errors.Is(err, db.ErrNone):
-		return fault.New(fault.UserUnknown, "There is no user with the id %s in the account.", id)
+		return fault.New(fault.UserUnknown, "There is no user with the id %s in the account.", clip(id))
 	case err != nil:
 		return err
 	case name != "" && name != is:

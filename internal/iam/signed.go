@@ -33,9 +33,8 @@ func (a *Authority) Signed(ctx context.Context, r Request) (*Signed, error) {
 	if err != nil {
 		return nil, fault.New(fault.Unauthorized, "The signature cannot be read: %v.", err).With(WrongKey)
 	}
-	if off := a.now().Sub(sig.date); off > signatureWindow || off < -signatureWindow {
-		return nil, fault.New(fault.Unauthorized, "The signature is of another time: X-Sdk-Date and the server's clock are more than %d minutes apart.",
-			int(signatureWindow.Minutes())).With(WrongKey)
+	if err := a.inTime(sig); err != nil {
+		return nil, err
 	}
 	// The key of a login to the registry signs nothing.
 	key, err := db.One[signingSecret](ctx, a.db, `SELECT account, iam_user, secret, kind FROM access_key
@@ -56,6 +55,15 @@ func (a *Authority) Signed(ctx context.Context, r Request) (*Signed, error) {
 	return &Signed{a: a, r: &r, sig: sig, key: key, secret: secret}, nil
 }
 
+// inTime refuses a signature of another time than now.
+func (a *Authority) inTime(sig *signature) error {
+	if off := a.now().Sub(sig.date); off > signatureWindow || off < -signatureWindow {
+		return fault.New(fault.Unauthorized, "The signature is of another time: X-Sdk-Date and the server's clock are more than %d minutes apart.",
+			int(signatureWindow.Minutes())).With(WrongKey)
+	}
+	return nil
+}
+
 // wrongKey is the same whatever is wrong.
 func wrongKey() error {
 	return fault.New(fault.Unauthorized, "The access key is not known or not in use, or the signature does not belong to this request.").With(WrongKey)
@@ -71,6 +79,11 @@ func (s *Signed) Payload() string { return s.sig.payload }
 // With Options.RefuseReplay a request that changes something verifies once.
 // Errors: fault.Unauthorized, with WrongKey.
 func (s *Signed) Verify(ctx context.Context, sum string) (Caller, error) {
+	// The body may have taken its time; a signature that was used is forgotten
+	// when its date is not good any more.
+	if err := s.a.inTime(s.sig); err != nil {
+		return Caller{}, err
+	}
 	payload := s.sig.payload
 	switch payload {
 	case UnsignedPayload:

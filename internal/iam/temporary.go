@@ -85,6 +85,13 @@ func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporar
 	return fromMicros(expires), a.Audit(tx, who, do, t.access, "ok")
 }
 
+// endTemporary removes the temporary keys that go back to a login by password:
+// whoever knew the old one must not live on in them.
+func endTemporary(tx *db.Tx, user string) error {
+	_, err := tx.Exec(`DELETE FROM access_key WHERE iam_user = $1 AND kind <> '' AND parent = ''`, user)
+	return err
+}
+
 // holdAccount keeps changes of users, which lock the account, from coming
 // between what Allow sees of the caller and his new key. Many may hold it.
 func holdAccount(tx *db.Tx, who Caller) error {

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -144,6 +145,68 @@ func TestTemporaryKeysEndWithTheirParent(t *testing.T) {
 	if works() {
 		t.Error("the login works though the first key is deleted")
 	}
+}
+
+// Another password ends what the old one made, and nothing that a key made.
+func TestTemporaryKeysEndWithThePassword(t *testing.T) {
+	w := open(t)
+	ctx := t.Context()
+	k := w.key(w.alice)
+	byKey := w.alice
+	byKey.Key = k.Access
+	lasting, err := w.CreateLogin(ctx, byKey, "", time.Hour)
+	w.must(err)
+	for name, change := range map[string]func() error{
+		"set":     func() error { return w.SetPassword(ctx, Operator(), "acme", "alice", "set-password") },
+		"changed": func() error { return changePassword(ctx, w, "changed-password") },
+	} {
+		session, err := w.CreateSession(ctx, w.alice, time.Hour)
+		w.must(err)
+		bySession := w.alice
+		bySession.Key = session.Access
+		login, err := w.CreateLogin(ctx, bySession, "", time.Hour)
+		w.must(err)
+		r := Request{Method: "GET", Path: "/", Header: http.Header{"X-Security-Token": {session.Token}}}
+		sign(&r, session.Access, session.Secret, w.now(), sumOf(""))
+		if _, err := w.signedBy(r, ""); err != nil {
+			t.Fatal(err)
+		}
+		w.must(change())
+		w.refused(name+": a session", r, "")
+		if _, err := w.Password(ctx, login.User, login.Password, ""); !fault.Is(err, fault.Unauthorized) {
+			t.Errorf("%s: a login: %v", name, err)
+		}
+	}
+	if _, err := w.Password(ctx, lasting.User, lasting.Password, ""); err != nil {
+		t.Error("a login by a key:", err)
+	}
+}
+
+// Who waits with a good token while the password changes makes no key after it.
+func TestTemporaryKeysOfAnOldToken(t *testing.T) {
+	w := open(t)
+	ctx := t.Context()
+	token, err := w.PasswordToken(ctx, UserRef{ID: w.alice.User}, alicePassword, "", Scope{})
+	w.must(err)
+	who, err := w.APICaller(ctx, token.Value)
+	w.must(err)
+	_, err = w.CreateLogin(ctx, who, "", time.Hour)
+	w.must(err)
+	w.must(w.SetPassword(ctx, Operator(), "acme", "alice", "set-password"))
+	_, err = w.CreateLogin(ctx, who, "", time.Hour)
+	w.want(err, fault.Unauthorized)
+	_, err = w.CreateSession(ctx, who, time.Hour)
+	w.want(err, fault.Unauthorized)
+	_, err = w.AddKey(ctx, who, UserRef{ID: who.User}, "")
+	w.want(err, fault.Unauthorized)
+	if n := w.count("access_key"); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
+func changePassword(ctx context.Context, w *world, password string) error {
+	_, err := w.ChangeUser(ctx, w.boss, UserRef{ID: w.alice.User}, UserChange{Password: &password})
+	return err
 }
 
 func TestTemporaryKeysAreBounded(t *testing.T) {

@@ -25,8 +25,8 @@ func (a *Authority) change(ctx context.Context, who Caller, do Action, ref UserR
 }
 
 // SetPassword gives a user another password, or none with the empty one. Every
-// login by the old one ends, refresh tokens and tokens of the management API too; those of the registry
-// end with their life.
+// login by the old one ends, refresh tokens, tokens of the management API and
+// what they made too; tokens of the registry end with their life.
 // Users may set their own. Errors: Denied, AccountUnknown, UserUnknown,
 // Invalid, TooMany.
 func (a *Authority) SetPassword(ctx context.Context, who Caller, account, user, password string) error {
@@ -44,6 +44,9 @@ func (a *Authority) setPassword(ctx context.Context, who Caller, ref UserRef, pa
 		return err
 	}
 	return a.change(ctx, who, SetPassword, ref, "", func(tx *db.Tx, u User) error {
+		if err := endTemporary(tx, u.ID); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`UPDATE iam_user SET password = $2, version = version + 1 WHERE id = $1`, u.ID, phc)
 		return err
 	})

@@ -81,6 +81,9 @@ func (c *UserChange) apply(tx *db.Tx, u User, phc string) (note string, err erro
 	}
 	if c.Password != nil {
 		note += " password"
+		if err == nil {
+			err = endTemporary(tx, u.ID)
+		}
 		err = set(err, `UPDATE iam_user SET password = $2, version = version + 1 WHERE id = $1`, phc)
 	}
 	if c.Description != nil {

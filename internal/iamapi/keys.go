@@ -173,7 +173,11 @@ func (a *API) createSession(c *call) error {
 			}
 		}
 		if id.Token != nil && id.Token.ID != "" {
-			if who, err := a.iam.APICaller(c.ctx(), id.Token.ID); err != nil || who.User != c.who.User {
+			who, err := a.iam.APICaller(c.ctx(), id.Token.ID)
+			if err != nil && !fault.Is(err, fault.Unauthorized) {
+				return err
+			}
+			if err != nil || who.User != c.who.User {
 				return fault.Wrap(fault.Unauthorized, err, "The token in the body is not one of the caller.").With(iam.WrongToken)
 			}
 		}

@@ -55,10 +55,14 @@ type Endpoint struct {
 	URL       string `json:"url"`
 }
 
+// maxLogin bounds the one body that strangers have us keep in memory. It has
+// room for every token and password there is.
+const maxLogin = 64 << 10
+
 // createToken logs in. Whatever Authorization says does not count: clients sign
 // this call like any other, before they could.
 func (a *API) createToken(c *call) error {
-	body, err := web.ReadBody(c.r, web.MaxJSON)
+	body, err := web.ReadBody(c.r, maxLogin)
 	if err != nil {
 		return err
 	}
@@ -94,8 +98,7 @@ func (a *API) createToken(c *call) error {
 		}
 	}
 	web.Of(c.w).Caller(t.Caller)
-	c.w.Header()[subjectHeader] = []string{t.Value}
-	return a.renderToken(c, http.StatusCreated, t)
+	return a.renderToken(c, http.StatusCreated, t.Value, t)
 }
 
 // wrongLogin is in the words of the APIs that clients were made for.
@@ -119,8 +122,7 @@ func (a *API) showToken(c *call) error {
 	if err != nil {
 		return absent(err)
 	}
-	c.w.Header()[subjectHeader] = []string{raw}
-	return a.renderToken(c, http.StatusOK, t)
+	return a.renderToken(c, http.StatusOK, raw, t)
 }
 
 // deleteToken ends the token in X-Subject-Token.
@@ -153,7 +155,7 @@ func absent(err error) error {
 	return err
 }
 
-func (a *API) renderToken(c *call, status int, t iam.APIToken) error {
+func (a *API) renderToken(c *call, status int, value string, t iam.APIToken) error {
 	q, err := c.query()
 	if err != nil {
 		return err
@@ -183,6 +185,7 @@ func (a *API) renderToken(c *call, status int, t iam.APIToken) error {
 	if short == nil || !*short {
 		out.Catalog = a.catalog(c)
 	}
+	c.w.Header()[subjectHeader] = []string{value} // an error carries none
 	web.WriteJSON(c.w, status, map[string]Token{"token": out})
 	return nil
 }

@@ -92,7 +92,11 @@ func TestCreateTokenRefuses(t *testing.T) {
 	for _, scope := range []string{`{"project":{"name":"x"}}`, `{"project":{"id":"` + foreign[0].ID + `"}}`, `{"project":{"name":"\u0000"}}`, `{"project":{"name":"region-1","domain":{"name":"admin"}}}`, `{"domain":{"name":"admin"}}`} {
 		post(asking(`,"scope":`+scope)).fails(401, "IAM.0001")
 	}
-	post(asking(`,"x":"`+strings.Repeat("x", 1<<20)+`"`)).fails(413, "IAM.0011")
+	post(asking(`,"x":"`+strings.Repeat("x", 64<<10)+`"`)).fails(413, "IAM.0011")
+	odd := w.do(w.request("POST", "/v3/auth/tokens?nocatalog=perhaps", asking(""))).fails(400, "IAM.0011")
+	if token := odd.Header.Get("X-Subject-Token"); token != "" {
+		t.Error("an error carries a token")
+	}
 
 	w.must(w.iam.SetUserEnabled(t.Context(), iam.Operator(), "acme", "alice", false))
 	post(asking("")).fails(403, "IAM.0002")

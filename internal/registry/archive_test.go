@@ -454,3 +454,35 @@ func TestArchiveCancelled(t *testing.T) {
 		t.Errorf("left behind: %v", s)
 	}
 }
+
+// Who does not own an upload cannot end what its owner sends to it, though he
+// knew its id.
+func TestArchiveOfAnotherIsNotInterrupted(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	w.must(w.GrantOrgRights(w.ctx, w.admin, "acme", []registry.Grant{{User: w.nobody.User, Right: iam.Edit}}))
+	id := w.startArchive(registry.ArchiveSpec{})
+	reading, rest := make(chan struct{}), make(chan struct{})
+	body := io.MultiReader(bytes.NewReader([]byte("be")), waiting(func() { close(reading); <-rest }), bytes.NewReader([]byte("gun")))
+	sent := make(chan error)
+	go func() {
+		_, err := w.AppendArchive(w.ctx, w.admin, "acme", id, registry.ArchivePart{Offset: 0, Length: 5, Body: body})
+		sent <- err
+	}()
+	<-reading
+	ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+	defer cancel()
+	_, err := w.AppendArchive(ctx, w.nobody, "acme", id, registry.ArchivePart{Offset: -1, Length: 1, Body: bytes.NewReader([]byte("x"))})
+	w.want(err, fault.UploadUnknown)
+	w.want(w.CancelArchive(ctx, w.nobody, "acme", id), fault.UploadUnknown)
+	close(rest)
+	w.must(<-sent)
+}
+
+// waiting is a reader of nothing that calls a function first.
+type waiting func()
+
+func (f waiting) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}

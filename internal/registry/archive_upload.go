@@ -125,8 +125,11 @@ func (r *Registry) AppendArchive(ctx context.Context, who iam.Caller, org, id st
 }
 
 // holdArchive takes the upload of an archive over from whatever request had it
-// before, and reads its row only then: nobody else of this process changes it.
+// before, and reads its row then: nobody else of this process changes it.
 func (r *Registry) holdArchive(ctx context.Context, who iam.Caller, org, id string) (context.Context, *session, archiveRow, error) {
+	if a, err := r.archiveRow(ctx, who, org, id); err != nil {
+		return ctx, nil, a, err // whose it is not must not end what is being sent to it
+	}
 	held, l, err := r.uploads.take(ctx, id)
 	if err != nil {
 		return ctx, nil, archiveRow{}, err
@@ -153,6 +156,9 @@ func (r *Registry) holdArchive(ctx context.Context, who iam.Caller, org, id stri
 func (r *Registry) CancelArchive(ctx context.Context, who iam.Caller, org, id string) error {
 	if err := r.mayArchive(ctx, who, org); err != nil {
 		return err
+	}
+	if _, err := r.archiveRow(ctx, who, org, id); err != nil {
+		return err // as in holdArchive
 	}
 	_, l, err := r.uploads.take(ctx, id)
 	if err != nil {

@@ -61,6 +61,9 @@ func (r *Registry) orgRights(ctx context.Context, who iam.Caller, org string, do
 		if err != nil {
 			return err
 		}
+		if err := lockOrg(tx, o); err != nil {
+			return err
+		}
 		return r.setRights(tx, who, o.resource(), do, grants, set)
 	})
 }
@@ -69,6 +72,9 @@ func (r *Registry) repoRights(ctx context.Context, who iam.Caller, name oci.Name
 	return r.update(ctx, func(tx *db.Tx) error {
 		rp, err := r.repoFor(tx, who, name, do)
 		if err != nil {
+			return err
+		}
+		if err := lockRepo(tx, rp.ID, name, tx.ForKeyShare()); err != nil {
 			return err
 		}
 		return r.setRights(tx, who, resource(&rp), do, grants, set)
@@ -84,7 +90,7 @@ func (r *Registry) setRights(tx *db.Tx, who iam.Caller, on iam.Resource, do iam.
 	}
 	for _, g := range grants {
 		if !g.Right.Valid() {
-			return fault.New(fault.RightInvalid, "The right of the user %s is 1 (read), 3 (edit) or 7 (manage), not %d.", g.User, g.Right)
+			return fault.New(fault.RightInvalid, "The right of the user %s is 1 (read), 3 (edit) or 7 (manage), not %d.", shown(g.User), g.Right)
 		}
 		if err := r.iam.CheckUser(tx, on.Account, g.User, g.UserName); err != nil {
 			return err
@@ -103,6 +109,9 @@ func (r *Registry) RevokeOrgRights(ctx context.Context, who iam.Caller, org stri
 		o, err := orgByName(tx.Context(), tx, org)
 		if err != nil {
 			return err
+		}
+		if err := r.iam.Allow(tx, who, iam.RevokeOrg, o.resource()); err != nil {
+			return err // also where there is nobody to revoke
 		}
 		return revokeAll(tx, who, o.resource(), users, r.iam.RevokeOrg)
 	})
@@ -125,6 +134,9 @@ func revokeAll(tx *db.Tx, who iam.Caller, on iam.Resource, users []string, revok
 		return fault.New(fault.Invalid, "One call takes at most %d rights.", maxGrants)
 	}
 	for _, u := range users {
+		if !iam.IsName(u) { // ids have the form of names
+			continue
+		}
 		err := revoke(tx, who, on, u)
 		if err != nil && !fault.Is(err, fault.GrantUnknown) && !fault.Is(err, fault.UserUnknown) {
 			return err

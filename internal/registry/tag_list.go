@@ -174,6 +174,9 @@ func (l *tagListing) count(ctx context.Context) (err error) {
 		l.total, err = db.One[int64](ctx, l.r.db, `SELECT tags FROM repository WHERE id = $1`, l.repo.ID)
 		return ignoreNone(err)
 	}
+	if len(l.q.Tag) > oci.MaxTag {
+		return nil // in no name; and no pattern that SQLite takes
+	}
 	_, err = db.One[int64](ctx, l.r.db, `SELECT id FROM tag WHERE repository = $1 AND name = $2`, l.repo.ID, l.q.Tag)
 	if err == nil {
 		l.total = 1

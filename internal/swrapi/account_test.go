@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,4 +122,18 @@ func (w *world) guest() {
 	w.t.Helper()
 	_, err := w.iam.CreateUser(w.t.Context(), iam.Operator(), "other", "guest", "guest-password", false)
 	w.must(err)
+}
+
+// What a client sent is not sent back at length, nor into the log.
+func TestLongValuesAreNotRepeated(t *testing.T) {
+	w := open(t, options{})
+	w.push("acme/app", "layer", "v1")
+	long := strings.Repeat("1", 100_000)
+	for _, body := range []string{`[{"user_id":"` + long + `","auth":1}]`, `[{"user_id":"` + long + `","auth":2}]`, `[{"user_id":"x","auth":` + long + `}]`} {
+		for _, path := range []string{"/v2/manage/namespaces/acme/access", "/v2/manage/namespaces/acme/repos/app/access"} {
+			if rec := w.send("admin", "POST "+path, body); rec.Code != 400 || rec.Body.Len() > 1000 {
+				t.Errorf("%s: %d with %d bytes", path, rec.Code, rec.Body.Len())
+			}
+		}
+	}
 }

@@ -43,13 +43,16 @@ func (c *call) decode(v any) error {
 // kinds are values of JSON in words.
 var kinds = map[string]string{"object": "an object", "array": "an array", "string": "text", "number": "a number", "bool": "true or false"}
 
+// maxShown is how much of a number is repeated to who sent it.
+const maxShown = 80
+
 // wrongType says what is wrong in the words of JSON. Of the path to a member
 // only the end is: names of our types may stand before it.
 func wrongType(te *json.UnmarshalTypeError, whole reflect.Type) error {
 	member := te.Field[strings.LastIndexByte(te.Field, '.')+1:]
 	kind := kinds[te.Value]
 	if kind == "" {
-		kind = "the " + te.Value // "number 7.5", which is none of the right kind
+		kind = "the " + te.Value[:min(len(te.Value), maxShown)] // "number 7.5", which is none of the right kind
 	}
 	switch member {
 	case "is_public":

@@ -164,3 +164,10 @@ func TestAccountInformation(t *testing.T) {
 	w.refused("reader", "GET /v2/manage/reports/store/hourly", nil, 400, "4000014")
 	w.refused("reader", "GET /v2/manage/reports/images/daily", nil, 400, "4000014")
 }
+
+// No tag contains what is longer than a tag, which SQLite would not search for.
+func TestTagsLongFilter(t *testing.T) {
+	w := open(t, options{})
+	w.push("acme/app", "layer", "v1")
+	w.want("reader", "GET /v2/manage/namespaces/acme/repos/app/tags?tag="+strings.Repeat("_", 30_000), nil, 200, `[]`)
+}

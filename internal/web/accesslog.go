@@ -13,7 +13,10 @@ import (
 // statusAborted counts answers whose client left before they began.
 const statusAborted = 499
 
-const maxLogged = 512 // bytes of a path or agent in a log line
+const (
+	maxLogged = 512      // bytes of a path or agent in a log line
+	maxError  = 16 << 10 // likewise of an error, which may hold the stack of a panic
+)
 
 // finish ends a request: it turns a panic into an answer, counts, and logs.
 // It must be deferred itself, since it recovers.
@@ -73,19 +76,19 @@ func (s *Server) log(w *Response, status int, took time.Duration, received int64
 		slog.String("id", w.id[0]),
 		slog.String("route", w.route.name),
 		slog.String("method", r.Method),
-		slog.String("path", clip(shown(r.URL.Path, w.route.Secret))),
+		slog.String("path", clip(shown(r.URL.Path, w.route.Secret), maxLogged)),
 		slog.Int("status", status),
 		slog.Duration("took", took),
 		slog.Int64("received", received),
 		slog.Int64("sent", w.sent),
 		slog.String("from", s.o.Origin.Client(r)),
-		slog.String("agent", clip(r.UserAgent())),
+		slog.String("agent", clip(r.UserAgent(), maxLogged)),
 	}
 	if !w.caller.Anonymous() {
 		attrs = append(attrs, slog.String("caller", w.caller.String()))
 	}
 	if w.err != nil {
-		attrs = append(attrs, slog.String("err", w.err.Error()))
+		attrs = append(attrs, slog.String("err", clip(w.err.Error(), maxError)))
 	}
 	s.o.Log.LogAttrs(ctx, level, "request", attrs...)
 }
@@ -110,9 +113,9 @@ func shown(path string, secret bool) string {
 	return path[:end] + "…"
 }
 
-func clip(s string) string {
-	if len(s) > maxLogged {
-		return s[:maxLogged] + "…"
+func clip(s string, most int) string {
+	if len(s) > most {
+		return s[:most] + "…"
 	}
 	return s
 }

@@ -51,6 +51,12 @@ func (a *Authenticator) Identify(r *http.Request, limit int64) (who iam.Caller, 
 	if body, err = ReadBody(r, limit); err != nil {
 		return iam.Caller{}, nil, true, err
 	}
+	if c.signed == nil && len(body) > 0 {
+		// A body may take its time to come: the token may be over by now.
+		if c.caller, err = a.iam.APICaller(r.Context(), r.Header.Get(tokenHeader)); err != nil {
+			return iam.Caller{}, nil, true, err
+		}
+	}
 	if who, err = c.verify(r.Context(), hexSum(body)); err != nil {
 		return iam.Caller{}, nil, true, err
 	}

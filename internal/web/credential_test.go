@@ -212,3 +212,50 @@ func TestSignedHost(t *testing.T) {
 		}
 	}
 }
+
+// A body may take its time, and what was good when it began need not be when
+// it ends: the token was revoked, the date of the signature is long past.
+func TestIdentifyLooksAgainAfterTheBody(t *testing.T) {
+	g := keep(t)
+	meanwhile := func(r *http.Request, fn func()) *http.Request {
+		r.Body = io.NopCloser(io.MultiReader(readerFunc(func([]byte) (int, error) { fn(); return 0, io.EOF }), strings.NewReader("body")))
+		return r
+	}
+	signed := meanwhile(g.signed("body"), func() { g.later.Add(int64(20 * time.Minute)) })
+	if _, body, _, err := g.Identify(signed, 4); iam.ReasonOf(err) != iam.WrongKey || body != nil {
+		t.Errorf("a signature that is over: %q, %v", body, err)
+	}
+	who, err := g.iam.APICaller(t.Context(), g.token)
+	g.must(err)
+	token := meanwhile(g.withToken("body"), func() { g.must(g.iam.RevokeToken(t.Context(), who, g.token)) })
+	if _, body, _, err := g.Identify(token, 4); iam.ReasonOf(err) != iam.WrongToken || body != nil {
+		t.Errorf("a token that was revoked: %q, %v", body, err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A request that another one takes over must not wait for the rest of its body.
+func TestSignedStreamIsInterrupted(t *testing.T) {
+	g := keep(t)
+	r := g.signed("body", "X-Sdk-Content-Sha256", iamtest.Hash([]byte("body")))
+	src := &stuck{ReadCloser: r.Body}
+	r.Body = src
+	_, body, _, err := g.IdentifyStream(r)
+	g.must(err)
+	if i, ok := body.(interface{ Interrupt() }); ok {
+		i.Interrupt()
+	}
+	if !src.interrupted {
+		t.Error("the body still waits")
+	}
+}
+
+type stuck struct {
+	io.ReadCloser
+	interrupted bool
+}
+
+func (s *stuck) Interrupt() { s.interrupted = true }

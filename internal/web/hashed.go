@@ -30,3 +30,10 @@ func (h *hashed) Read(p []byte) (int, error) {
 	h.err = err
 	return n, err
 }
+
+// Interrupt passes on that nobody has use for the rest, as body.Interrupt does.
+func (h *hashed) Interrupt() {
+	if i, ok := h.src.(interface{ Interrupt() }); ok {
+		i.Interrupt()
+	}
+}
