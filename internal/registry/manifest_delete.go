@@ -54,7 +54,13 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 			return false, err
 		}
 	}
-	if len(tags) == maxTagsPerDelete {
+	// How many were removed does not tell: on PostgreSQL a tag that was chosen and
+	// has moved meanwhile is not among them.
+	more, err := exists(tx, `SELECT 1 FROM tag WHERE manifest = $1 LIMIT 1`, m.ID)
+	if err != nil {
+		return false, err
+	}
+	if more {
 		return false, r.settle(tx, rp, &moves, false)
 	}
 	if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, m.ID, tx.Micros()); err != nil {
