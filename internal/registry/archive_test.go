@@ -430,6 +430,28 @@ func TestArchiveStopsAtEveryStep(t *testing.T) {
 	}
 }
 
+// Work that cannot even be begun fails in the end; it is not tried for ever.
+func TestArchiveOfNobody(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	b, _ := saved([]string{"app:v1"}, bytesOf("layer", 1000))
+	id := w.startArchive(registry.ArchiveSpec{})
+	_, err := w.part(id, 0, b)
+	w.must(err)
+	_, err = w.FinishArchive(w.ctx, w.admin, "acme", id, "", 0)
+	w.must(err)
+	_, err = db.Update(w.ctx, w.db, func(tx *db.Tx) (int64, error) {
+		return tx.Exec(`UPDATE archive SET caller = $1, attempts = 4`, []byte("?"))
+	})
+	w.must(err)
+	w.running()
+	a, err := w.FinishArchive(w.ctx, w.admin, "acme", id, "", 2*time.Second)
+	w.must(err)
+	if a.State != registry.ArchiveFailed || !fault.Is(a.Failure, fault.Internal) {
+		t.Errorf("it is %+v, %v", a, a.Failure)
+	}
+}
+
 // Cancelled while it is unpacked, an archive leaves no image.
 func TestArchiveCancelled(t *testing.T) {
 	t.Parallel()
