@@ -430,6 +430,28 @@ func TestArchiveStopsAtEveryStep(t *testing.T) {
 	}
 }
 
+// Whoever asks one node how far an archive is does not take it from another
+// that is receiving it.
+func TestArchiveAskedElsewhere(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	if w.db.Exact() {
+		t.Skip("SQLite has one node")
+	}
+	other := registry.New(w.db, w.iam, blob.New(w.driver(), blob.Options{}), registry.Options{})
+	b, _ := saved([]string{"app:v1"}, bytesOf("layer", 100_000))
+	id := w.startArchive(registry.ArchiveSpec{})
+	_, err := w.part(id, 0, b[:50_000])
+	w.must(err)
+	_, err = w.AppendArchive(w.ctx, w.admin, "acme", id, registry.ArchivePart{Offset: -1, Length: -1, Body: &slow{bytes.NewReader(b[50_000:]), func() {
+		a, err := other.Archive(w.ctx, w.admin, "acme", id)
+		if err != nil || a.Received != 50_000 {
+			t.Errorf("elsewhere it has %d bytes, %v", a.Received, err)
+		}
+	}}})
+	w.must(err)
+}
+
 // Work that cannot even be begun fails in the end; it is not tried for ever.
 func TestArchiveOfNobody(t *testing.T) {
 	t.Parallel()
