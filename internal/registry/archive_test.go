@@ -452,6 +452,33 @@ func TestArchiveAskedElsewhere(t *testing.T) {
 	w.must(err)
 }
 
+// What a temporary key has finished is unpacked when the key has expired, too.
+func TestArchiveOfATemporaryKey(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	key := func(text string, args ...any) {
+		_, err := db.Update(w.ctx, w.db, func(tx *db.Tx) (int64, error) { return tx.Exec(text, args...) })
+		w.must(err)
+	}
+	key(`INSERT INTO access_key (access, account, iam_user, secret, enabled, description, created, expires, kind)
+		SELECT 'temporary', account, id, $2, true, '', 1, 9000000000000000, 'session' FROM iam_user WHERE id = $1`, w.admin.User, []byte{})
+	w.admin.Key = "temporary"
+	b, _ := saved([]string{"app:v1"}, bytesOf("layer", 1000))
+	id := w.startArchive(registry.ArchiveSpec{})
+	_, err := w.part(id, 0, b)
+	w.must(err)
+	_, err = w.FinishArchive(w.ctx, w.admin, "acme", id, "", 0)
+	w.must(err)
+	key(`DELETE FROM access_key WHERE iam_user = $1`, w.admin.User)
+	w.admin.Key = ""
+	w.running()
+	a, err := w.FinishArchive(w.ctx, w.admin, "acme", id, "", patience)
+	w.must(err)
+	if a.State != registry.ArchiveDone {
+		t.Errorf("it is %+v, %v", a, a.Failure)
+	}
+}
+
 // Work that cannot even be begun fails in the end; it is not tried for ever.
 func TestArchiveOfNobody(t *testing.T) {
 	t.Parallel()
