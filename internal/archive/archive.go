@@ -26,7 +26,7 @@ const (
 	MaxName      = 1024            // bytes of one file's name
 	MaxDocument  = oci.MaxManifest // bytes of one JSON document
 	MaxImages    = 100             // with a name of their own
-	MaxManifests = 1000            // of all images, children of indexes included
+	MaxManifests = 1000            // of all images, children of indexes included, for each repository
 	MaxLayers    = 10_000          // of all images
 
 	maxNames     = 16 << 20 // bytes of all names

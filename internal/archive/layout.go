@@ -182,6 +182,9 @@ func (l *layout) add(p *Plan, root *tree, repository string, tags []string, home
 				return err
 			}
 		}
+		if err := p.hold(t.Manifest); err != nil {
+			return err
+		}
 		img.Manifests = append(img.Manifests, t.Manifest)
 		if !slices.Contains(homes[t.Digest], repository) {
 			homes[t.Digest] = append(homes[t.Digest], repository)

@@ -13,8 +13,10 @@ type Plan struct {
 	Blobs  []Blob  // in the order in which they lie in the archive
 	Images []Image // in the order of their repositories
 
-	layers int
-	byFile map[Entry]int
+	layers    int
+	manifests int // of all repositories
+	text      int // bytes of these
+	byFile    map[Entry]int
 }
 
 // A Blob is a file of the archive that repositories are to hold.
@@ -76,6 +78,16 @@ func (p *Plan) need(e Entry, repository string, digest, diff oci.Digest) (int, e
 		return 0, TooBig.As("The images of the archive have more than %d layers.", MaxLayers)
 	}
 	return i, nil
+}
+
+// hold counts a manifest that a repository is to hold. What many repositories
+// are to hold counts for each: all of it is stored in one transaction.
+func (p *Plan) hold(m Manifest) error {
+	p.manifests, p.text = p.manifests+1, p.text+len(m.Body)
+	if p.manifests > MaxManifests || p.text > maxDocuments {
+		return TooBig.As("The images of the archive have more than %d manifests, or %d bytes of them, in all repositories together.", MaxManifests, maxDocuments)
+	}
+	return nil
 }
 
 // arrange puts blobs into the order of the archive and images into that of

@@ -3,6 +3,7 @@ package archive_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -183,6 +184,30 @@ func TestPlanRefuses(t *testing.T) {
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Detail != tt.want && f.Code != tt.want {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+}
+
+// Few manifests become many where each goes to many repositories.
+func TestPlanManyRepositories(t *testing.T) {
+	t.Parallel()
+	var children []desc
+	var files []file
+	for i := range 11 {
+		m, some := imageOf(layerType, layerOf(fmt.Sprint(i)))
+		children, files = append(children, descOf(imageType, m)), append(files, some...)
+	}
+	index := jsonOf(map[string]any{"schemaVersion": 2, "mediaType": indexType, "manifests": children})
+	files = append(files, blobFile(index))
+	for n, want := range map[int]bool{80: true, 90: false} { // times 12 manifests
+		var roots []desc
+		for i := range n {
+			roots = append(roots, named(descOf(indexType, index), fmt.Sprintf("app%d:v1", i)))
+		}
+		_, err := plan(t, tarOf(layoutOf(files, roots...)...), acme)
+		var f *fault.Error
+		if tooBig := errors.As(err, &f) && f.Detail == archive.TooBig; tooBig == want || err == nil != want {
+			t.Errorf("%d repositories: %v", n, err)
 		}
 	}
 }

@@ -1,8 +1,12 @@
 package iam
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+
+	"berth.dev/berth/internal/db"
 )
 
 // A user may leave work behind that goes on after the request was answered, or
@@ -19,6 +23,26 @@ func (c Caller) Defer() ([]byte, error) {
 		return nil, fmt.Errorf("iam: %s is no user to work for later", c)
 	}
 	return json.Marshal(deferred{c.Account, c.AccountName, c.User, c.UserName, c.Key})
+}
+
+// Lasting is the caller for work that may be done when a temporary key has
+// expired: it counts as work of the key that it was made with, or of none. That
+// key and the user can still be disabled.
+func (a *Authority) Lasting(ctx context.Context, c Caller) (Caller, error) {
+	if c.Key == "" {
+		return c, nil
+	}
+	k, err := db.One[parentKey](ctx, a.db, `SELECT kind, parent, expires FROM access_key WHERE access = $1`, c.Key)
+	switch {
+	case errors.Is(err, db.ErrNone):
+		return c, nil // it will be refused
+	case err != nil:
+		return c, err
+	}
+	if k.Kind != lastingKey {
+		c.Key = k.Parent
+	}
+	return c, nil
 }
 
 // Resume is the caller that Defer wrote down.

@@ -201,9 +201,10 @@ func (r *Registry) Archive(ctx context.Context, who iam.Caller, org, id string) 
 	if err != nil {
 		return Archive{}, err
 	}
-	if a.State == string(ArchiveOpen) && a.UploadStart != nil && *a.UploadStart != r.start && !r.uploads.busy(id) {
+	if r.db.Exact() && a.State == string(ArchiveOpen) && a.UploadStart != nil && *a.UploadStart != r.start && !r.uploads.busy(id) {
 		// What another start of the process has written is looked at first:
-		// after a power cut it may be less.
+		// after a power cut it may be less. Elsewhere another node may be
+		// receiving it; whoever sends the next part is told the truth.
 		var s *session
 		if _, s, a, err = r.holdArchive(ctx, who, org, id); err != nil {
 			return Archive{}, err

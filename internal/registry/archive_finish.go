@@ -77,7 +77,11 @@ func (r *Registry) sealArchive(ctx context.Context, who iam.Caller, org, id stri
 	if d != "" && d != has {
 		return fault.New(fault.DigestInvalid, "The archive received has the digest %s, not %s.", has, d)
 	}
-	caller, err := who.Defer()
+	lasting, err := r.iam.Lasting(ctx, who)
+	if err != nil {
+		return err
+	}
+	caller, err := lasting.Defer()
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func (r *Registry) workOn(ctx context.Context, id string) {
 	}()
 	if u.a.Attempts > unpackClaims {
 		err = fmt.Errorf("registry: an archive outlived %d processes that unpacked it", unpackClaims)
-	} else {
+	} else if u.who, err = iam.Resume(u.a.Caller); err == nil {
 		err = u.guarded(ctx)
 	}
 	cause := context.Cause(ctx)
@@ -200,8 +200,7 @@ func (r *Registry) claimArchive(ctx context.Context, id string) (*unpacking, err
 	if err != nil || a.ID == "" {
 		return nil, err
 	}
-	who, err := iam.Resume(a.Caller)
-	return &unpacking{r: r, a: a, who: who, claim: claim}, err
+	return &unpacking{r: r, a: a, claim: claim}, nil
 }
 
 // beat says now and then that the work goes on, and ends it where it is not
@@ -232,10 +231,10 @@ func (u *unpacking) failed(ctx context.Context, cause error, ended bool) error {
 	if !errors.As(cause, &f) {
 		f = fault.New(fault.Internal, "")
 	}
-	again := false
+	again := ended
 	switch f.Code {
-	case fault.Internal, fault.Full, fault.Unavailable, fault.Timeout, fault.ReferenceUnknown, fault.UploadInvalid:
-		again = ended || u.a.Attempts < unpackAttempts
+	case fault.Internal, fault.Full, fault.Unavailable, fault.Timeout, fault.TooMany, fault.ReferenceUnknown, fault.UploadInvalid, fault.UploadUnknown:
+		again = again || u.a.Attempts < unpackAttempts
 	}
 	u.r.log.WarnContext(ctx, "an archive was not unpacked", "archive", u.a.ID, "organization", u.a.Org, "request", u.a.Request, "attempt", u.a.Attempts, "again", again, "err", cause)
 	return u.r.update(ctx, func(tx *db.Tx) error {

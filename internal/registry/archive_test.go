@@ -430,6 +430,77 @@ func TestArchiveStopsAtEveryStep(t *testing.T) {
 	}
 }
 
+// Whoever asks one node how far an archive is does not take it from another
+// that is receiving it.
+func TestArchiveAskedElsewhere(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	if w.db.Exact() {
+		t.Skip("SQLite has one node")
+	}
+	other := registry.New(w.db, w.iam, blob.New(w.driver(), blob.Options{}), registry.Options{})
+	b, _ := saved([]string{"app:v1"}, bytesOf("layer", 100_000))
+	id := w.startArchive(registry.ArchiveSpec{})
+	_, err := w.part(id, 0, b[:50_000])
+	w.must(err)
+	_, err = w.AppendArchive(w.ctx, w.admin, "acme", id, registry.ArchivePart{Offset: -1, Length: -1, Body: &slow{bytes.NewReader(b[50_000:]), func() {
+		a, err := other.Archive(w.ctx, w.admin, "acme", id)
+		if err != nil || a.Received != 50_000 {
+			t.Errorf("elsewhere it has %d bytes, %v", a.Received, err)
+		}
+	}}})
+	w.must(err)
+}
+
+// What a temporary key has finished is unpacked when the key has expired, too.
+func TestArchiveOfATemporaryKey(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	key := func(text string, args ...any) {
+		_, err := db.Update(w.ctx, w.db, func(tx *db.Tx) (int64, error) { return tx.Exec(text, args...) })
+		w.must(err)
+	}
+	key(`INSERT INTO access_key (access, account, iam_user, secret, enabled, description, created, expires, kind)
+		SELECT 'temporary', account, id, $2, true, '', 1, 9000000000000000, 'session' FROM iam_user WHERE id = $1`, w.admin.User, []byte{})
+	w.admin.Key = "temporary"
+	b, _ := saved([]string{"app:v1"}, bytesOf("layer", 1000))
+	id := w.startArchive(registry.ArchiveSpec{})
+	_, err := w.part(id, 0, b)
+	w.must(err)
+	_, err = w.FinishArchive(w.ctx, w.admin, "acme", id, "", 0)
+	w.must(err)
+	key(`DELETE FROM access_key WHERE iam_user = $1`, w.admin.User)
+	w.admin.Key = ""
+	w.running()
+	a, err := w.FinishArchive(w.ctx, w.admin, "acme", id, "", patience)
+	w.must(err)
+	if a.State != registry.ArchiveDone {
+		t.Errorf("it is %+v, %v", a, a.Failure)
+	}
+}
+
+// Work that cannot even be begun fails in the end; it is not tried for ever.
+func TestArchiveOfNobody(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	b, _ := saved([]string{"app:v1"}, bytesOf("layer", 1000))
+	id := w.startArchive(registry.ArchiveSpec{})
+	_, err := w.part(id, 0, b)
+	w.must(err)
+	_, err = w.FinishArchive(w.ctx, w.admin, "acme", id, "", 0)
+	w.must(err)
+	_, err = db.Update(w.ctx, w.db, func(tx *db.Tx) (int64, error) {
+		return tx.Exec(`UPDATE archive SET caller = $1, attempts = 4`, []byte("?"))
+	})
+	w.must(err)
+	w.running()
+	a, err := w.FinishArchive(w.ctx, w.admin, "acme", id, "", 2*time.Second)
+	w.must(err)
+	if a.State != registry.ArchiveFailed || !fault.Is(a.Failure, fault.Internal) {
+		t.Errorf("it is %+v, %v", a, a.Failure)
+	}
+}
+
 // Cancelled while it is unpacked, an archive leaves no image.
 func TestArchiveCancelled(t *testing.T) {
 	t.Parallel()

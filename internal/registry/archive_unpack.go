@@ -51,8 +51,24 @@ func (u *unpacking) unpack(ctx context.Context) error {
 		if err := u.done(tx, images); err != nil {
 			return err
 		}
-		for i, img := range plan.Images {
-			if err := u.push(tx, plan, img, pushes[i]); err != nil {
+		var sums []*unsettled
+		for i, img := range plan.Images { // sorted by their repositories
+			rp, err := u.r.repoForPush(tx, u.who, u.name(img.Repository))
+			if err != nil {
+				return err
+			}
+			if n := len(sums); n == 0 || sums[n-1].repo.ID != rp.ID {
+				sums = append(sums, &unsettled{repo: rp})
+			}
+			if err := u.push(tx, plan, img, pushes[i], sums[len(sums)-1]); err != nil {
+				return err
+			}
+		}
+		for _, s := range sums { // last, as in every push
+			if !s.changed {
+				continue
+			}
+			if err := u.r.settle(tx, s.repo, &s.moves, true); err != nil {
 				return err
 			}
 		}
@@ -98,16 +114,22 @@ func nonNilStrings(s []string) []string {
 	return s
 }
 
+// unsettled is a repository whose sums are still to be changed.
+type unsettled struct {
+	repo    repoRow
+	moves   tagMoves // of each tag once: no two images have one name
+	changed bool
+}
+
 // push stores the manifests of one image and its tags.
-func (u *unpacking) push(tx *db.Tx, plan *archive.Plan, img archive.Image, pushes []push) error {
-	rp, err := u.r.repoForPush(tx, u.who, u.name(img.Repository))
-	if err != nil {
-		return err
-	}
+func (u *unpacking) push(tx *db.Tx, plan *archive.Plan, img archive.Image, pushes []push, s *unsettled) error {
+	rp := s.repo
 	for _, p := range pushes {
-		if _, err := u.r.put(tx, u.who, rp, p); err != nil {
+		changed, err := u.r.put(tx, u.who, rp, p, &s.moves)
+		if err != nil {
 			return err
 		}
+		s.changed = s.changed || changed
 	}
 	for i, b := range plan.Blobs {
 		if !u.packed[i] || !slices.Contains(b.Repositories, img.Repository) {

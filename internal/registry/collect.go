@@ -157,12 +157,21 @@ func (r *Registry) expireUploads(ctx context.Context) (bool, error) {
 }
 
 // deleteGarbage deletes keys from storage, and then their rows: a crash in
-// between deletes them once more, which does no harm.
+// between deletes them once more, which does no harm. Before that it makes
+// them due since ever: whatever becomes of clocks, nobody adopts one any more.
 func (r *Registry) deleteGarbage(ctx context.Context) (bool, error) {
-	keys, err := db.All[string](ctx, r.db, `SELECT key FROM garbage WHERE due <= $1 ORDER BY due LIMIT $2`, time.Now().UnixMicro(), rowsPerBatch)
+	// Without any there is nothing to write.
+	if _, err := db.One[int64](ctx, r.db, `SELECT due FROM garbage WHERE due <= $1 LIMIT 1`, time.Now().UnixMicro()); err != nil {
+		return false, ignoreNone(err)
+	}
+	keys, err := db.Update(ctx, r.db, func(tx *db.Tx) ([]string, error) {
+		return db.All[string](tx.Context(), tx, `UPDATE garbage SET due = 0 WHERE key IN (SELECT key FROM garbage WHERE due <= $1
+			ORDER BY due LIMIT $2`+tx.ForUpdate()+tx.SkipLocked()+`) RETURNING key`, tx.Micros(), rowsPerBatch)
+	})
 	if err != nil || len(keys) == 0 {
 		return false, err
 	}
+	later := min(putOff, r.o.UploadLife/2).Microseconds() // not so late that it could be adopted
 	var deleted, stuck []string
 	var failed error
 	for _, k := range keys {
@@ -179,7 +188,7 @@ func (r *Registry) deleteGarbage(ctx context.Context) (bool, error) {
 			}
 		}
 		for _, k := range stuck {
-			if _, err := tx.Exec(`UPDATE garbage SET due = $2 WHERE key = $1`, k, tx.Micros()+putOff.Microseconds()); err != nil {
+			if _, err := tx.Exec(`UPDATE garbage SET due = $2 WHERE key = $1`, k, tx.Micros()+later); err != nil {
 				return struct{}{}, err
 			}
 		}

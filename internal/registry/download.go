@@ -120,14 +120,16 @@ func (s *SavedImage) sendBlob(ctx context.Context, w io.Writer, p archive.Part, 
 	if err != nil {
 		return err
 	}
-	b := Blob{Descriptor: oci.Descriptor{Digest: p.Digest, Size: l.Size}, key: l.Key, inline: l.Data, r: s.r}
+	b := Blob{Descriptor: oci.Descriptor{Digest: p.Digest, Size: l.Size}, key: l.Key, inline: l.Data, account: s.repo.Account, r: s.r}
 	rc, err := b.Open(ctx, p.Skip, p.Size)
 	if err != nil {
 		return err
 	}
 	defer rc.Close()
 	once(begin)
-	if _, err := io.CopyN(w, rc, p.Size); err != nil {
+	sent, err := io.CopyN(w, rc, p.Size)
+	b.Sent(sent)
+	if err != nil {
 		return fmt.Errorf("blob %s: %w", p.Digest, err)
 	}
 	return nil

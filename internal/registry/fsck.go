@@ -68,6 +68,8 @@ var rowChecks = []rowCheck{
 		WHERE f.child IS NULL AND v.digest IS NULL AND w.kind IS NULL LIMIT $1`},
 	{"archive", "is to be unpacked and its bytes are gone", `SELECT a.id FROM archive a LEFT JOIN upload u ON u.id = a.id
 		WHERE a.state = 'unpacking' AND u.id IS NULL LIMIT $1`},
+	{"upload", "holds an archive that is not to be unpacked, and nothing would ever remove it", `SELECT u.id FROM upload u
+		LEFT JOIN archive a ON a.id = u.id AND a.state = 'unpacking' WHERE u.state = 'held' AND a.id IS NULL LIMIT $1`},
 	{"repository", "is in an organization that does not exist", `SELECT r.path FROM repository r LEFT JOIN organization o ON o.id = r.organization
 		WHERE r.organization <> 0 AND o.id IS NULL LIMIT $1`},
 	{"share", "a repository has another number of sharing rules than its row says", `SELECT r.path FROM repository r

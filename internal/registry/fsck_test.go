@@ -127,6 +127,16 @@ func TestFsckFinds(t *testing.T) {
 			d.sql(`UPDATE archive SET state = 'unpacking' WHERE id = $1`, a.ID)
 			return []find{{"archive", a.ID, "is to be unpacked and its bytes are gone"}}
 		}},
+		{"an upload of an archive that was forgotten", func(d *damage) []find {
+			a, err := d.StartArchive(d.ctx, d.admin, "acme", registry.ArchiveSpec{Size: -1})
+			d.must(err)
+			_, err = d.AppendArchive(d.ctx, d.admin, "acme", a.ID, registry.ArchivePart{Offset: -1, Length: 1, Body: strings.NewReader("x")})
+			d.must(err)
+			_, err = d.FinishArchive(d.ctx, d.admin, "acme", a.ID, "", 0)
+			d.must(err)
+			d.sql(`DELETE FROM archive WHERE id = $1`, a.ID)
+			return []find{{"upload", a.ID, "holds an archive that is not to be unpacked, and nothing would ever remove it"}}
+		}},
 		{"a reference to a blob without link", func(d *damage) []find {
 			d.sql(`DELETE FROM link WHERE`+inApp+`AND digest = $1`, string(d.layer))
 			return []find{{"reference", "acme/app@" + string(d.image) + " -> " + string(d.layer), "a manifest names a blob that its repository does not link"}}

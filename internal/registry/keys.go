@@ -49,8 +49,11 @@ func (k *keys) take(ctx context.Context) (string, error) {
 		return "", fault.Wrap(fault.Unavailable, context.Cause(ctx), "The request was interrupted.")
 	}
 	defer func() { <-k.turn }()
-	if len(k.free) == 0 || time.Now().After(k.until) {
-		until := time.Now().Add(k.life / 2)
+	// Both clocks count: one stands still while the machine sleeps, the other
+	// can be set.
+	now := time.Now()
+	if len(k.free) == 0 || now.After(k.until) || now.Round(0).After(k.until.Round(0)) {
+		until := now.Add(k.life / 2)
 		free, err := k.reserve(ctx)
 		if err != nil {
 			return "", err

@@ -2,9 +2,11 @@ package registry_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,4 +145,40 @@ func TestTooManyUploadsLeaveNoBytes(t *testing.T) {
 		t.Errorf("%d files", w.stored())
 	}
 	w.pushBlob(app, bytesOf("whole", past)) // in one request it is not left behind
+}
+
+// waiting is a driver that is about to delete until it may.
+type waiting struct {
+	blob.Driver
+	once       sync.Once
+	begun, may chan struct{}
+}
+
+func (d *waiting) Delete(ctx context.Context, key string) error {
+	d.once.Do(func() { close(d.begun) })
+	<-d.may
+	return d.Driver.Delete(ctx, key)
+}
+
+// A collector whose clock is fast leaves alone what others may still adopt.
+func TestReservedKeysAndAFastClock(t *testing.T) {
+	t.Parallel()
+	const life = time.Hour
+	d := &waiting{begun: make(chan struct{}), may: make(chan struct{})}
+	w := build(t, registry.Options{UploadLife: life}, func(inner blob.Driver) blob.Driver { d.Driver = inner; return d },
+		func(o *db.Options) { o.Now = func() time.Time { return time.Now().Add(-3 * life) } })
+	content := bytesOf("kept", past)
+	collected := make(chan error, 1)
+	_, err := w.PutBlob(w.ctx, w.admin, app, -1, &slow{bytes.NewReader(content), func() {
+		go func() { collected <- w.Collect(w.ctx) }()
+		select {
+		case <-d.begun:
+		case err := <-collected:
+			collected <- err
+		}
+	}}, digestOf(content))
+	w.must(err)
+	close(d.may)
+	w.must(<-collected)
+	w.fsck()
 }

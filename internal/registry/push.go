@@ -57,7 +57,11 @@ func (r *Registry) PutManifest(ctx context.Context, who iam.Caller, name oci.Nam
 		if err != nil {
 			return outcome{}, err
 		}
-		changed, err := r.put(tx, who, rp, p)
+		var moves tagMoves
+		changed, err := r.put(tx, who, rp, p, &moves)
+		if err == nil && changed {
+			err = r.settle(tx, rp, &moves, true)
+		}
 		return outcome{rp.ID, changed}, err
 	})
 	if err != nil {
@@ -153,19 +157,18 @@ func ignoreNone(err error) error {
 }
 
 // put stores what of the push is not there yet, and tells whether that was
-// anything at all.
-func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed bool, err error) {
+// anything at all. The caller settles moves.
+func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push, moves *tagMoves) (changed bool, err error) {
 	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForKeyShare()); err != nil {
 		return false, err
 	}
 	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND media_type = $3 AND deleted IS NULL`+tx.ForShare(),
 		rp.ID, string(p.digest), p.MediaType)
 	isNew := errors.Is(err, db.ErrNone)
-	var moves tagMoves
 	switch {
 	case isNew:
 		changed = true
-		id, err = r.addNew(tx, rp, p, &moves)
+		id, err = r.addNew(tx, rp, p, moves)
 	case err == nil:
 		err = addForeign(tx, rp, id, p)
 	}
@@ -179,7 +182,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 		}
 	}
 	for _, t := range slices.Sorted(slices.Values(p.tags)) { // in one order: no deadlock
-		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push", isNew, &moves)
+		moved, err := r.setTag(tx, who, rp, t, id, p.digest, "push", isNew, moves)
 		if err != nil {
 			return false, err
 		}
@@ -188,10 +191,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push) (changed b
 	if !changed {
 		return false, nil
 	}
-	if err := r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok"); err != nil {
-		return false, err
-	}
-	return true, r.settle(tx, rp, &moves, true)
+	return true, r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")
 }
 
 // addForeign notes the foreign layers that have come to the repository since

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 
 	"berth.dev/berth/internal/fault"
@@ -105,5 +106,22 @@ func TestDailyReports(t *testing.T) {
 	w.must(err)
 	if o != (registry.Overview{Orgs: 1, Repos: 1, Images: 1, Stored: 200, Downflow: 7}) {
 		t.Errorf("the overview is %+v", o)
+	}
+}
+
+// What leaves in an archive is sent as much as what a pull gets.
+func TestDownflowOfArchives(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	w.push(app, "v1", w.image(app, "one", 900)) // 1000 bytes of blobs
+	s, err := w.SaveImage(w.ctx, w.admin, app, []string{"v1"}, "", "registry")
+	w.must(err)
+	stop := w.running()
+	w.must(s.Send(w.ctx, io.Discard, 0, s.Size, func() {}))
+	stop() // writes the counts
+	o, err := w.Overview(w.ctx, w.admin)
+	w.must(err)
+	if o.Downflow != 1000 {
+		t.Errorf("%d bytes are counted", o.Downflow)
 	}
 }

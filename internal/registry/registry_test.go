@@ -49,10 +49,10 @@ func openWith(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driv
 }
 
 // build makes a world that may end damaged.
-func build(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driver) *world {
+func build(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driver, set ...func(*db.Options)) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context(), dir: filepath.Join(t.TempDir(), "blobs")}
-	w.db = dbtest.Open(t)
+	w.db = dbtest.Open(t, set...)
 	var err error
 	w.iam, err = iam.New(w.ctx, w.db, iam.Options{Master: bytes.Repeat([]byte{7}, 32), Argon: iam.Argon{Memory: 64, Passes: 1}})
 	w.must(err)

@@ -42,19 +42,23 @@ func (r *Registry) Retag(ctx context.Context, who iam.Caller, name oci.Name, fro
 		case !live:
 			return unknown
 		}
+		taken := fault.New(fault.Exists, "The repository %s has a tag %s already.", name, to)
 		if !override {
 			there, err := exists(tx, `SELECT 1 FROM tag WHERE repository = $1 AND name = $2`, rp.ID, to)
 			if err != nil {
 				return err
 			}
 			if there {
-				return fault.New(fault.Exists, "The repository %s has a tag %s already.", name, to)
+				return taken
 			}
 		}
 		var moves tagMoves
 		moved, err := r.setTag(tx, who, rp, to, target.Manifest, oci.Digest(target.Digest), "retag", false, &moves)
 		if err != nil || !moved {
 			return err
+		}
+		if !override && moves.tags == 0 { // somebody has made it since
+			return taken
 		}
 		if err := r.iam.Audit(tx, who, iam.CreateTag, rp.Path+":"+to, "ok"); err != nil {
 			return err
