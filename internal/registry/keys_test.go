@@ -147,14 +147,14 @@ func TestTooManyUploadsLeaveNoBytes(t *testing.T) {
 	w.pushBlob(app, bytesOf("whole", past)) // in one request it is not left behind
 }
 
-// waiting is a driver that is about to delete until it may.
-type waiting struct {
+// lingering is a driver that is about to delete until it may.
+type lingering struct {
 	blob.Driver
 	once       sync.Once
 	begun, may chan struct{}
 }
 
-func (d *waiting) Delete(ctx context.Context, key string) error {
+func (d *lingering) Delete(ctx context.Context, key string) error {
 	d.once.Do(func() { close(d.begun) })
 	<-d.may
 	return d.Driver.Delete(ctx, key)
@@ -164,7 +164,7 @@ func (d *waiting) Delete(ctx context.Context, key string) error {
 func TestReservedKeysAndAFastClock(t *testing.T) {
 	t.Parallel()
 	const life = time.Hour
-	d := &waiting{begun: make(chan struct{}), may: make(chan struct{})}
+	d := &lingering{begun: make(chan struct{}), may: make(chan struct{})}
 	w := build(t, registry.Options{UploadLife: life}, func(inner blob.Driver) blob.Driver { d.Driver = inner; return d },
 		func(o *db.Options) { o.Now = func() time.Time { return time.Now().Add(-3 * life) } })
 	content := bytesOf("kept", past)

@@ -48,11 +48,16 @@ type Window struct{ Limit, Offset int }
 type RepoItem struct {
 	Repo
 	AccountName string
-	TagNames    []string // by name, the first MaxInlineTags
+	TagNames    []string // by name, the first of them: MaxInlineTags
 }
 
-// MaxInlineTags is how many tags of a repository stand in lists of repositories.
+// MaxInlineTags is how many tags of a repository stand in lists of repositories
+// of up to a hundred. On longer pages there are fewer: a page has a hundred
+// thousand tags at most.
 const MaxInlineTags = 1000
+
+// inlineTags is how many tags each repository of a page of n has.
+func inlineTags(n int) int { return min(MaxInlineTags, 100*MaxInlineTags/max(n, 1)) }
 
 // RepoList is a page of repositories, and how many there are under its filter.
 type RepoList struct {
@@ -88,9 +93,12 @@ func (r *Registry) ListReposBelow(ctx context.Context, who iam.Caller, f RepoFil
 	return page(items, n), err
 }
 
-// itemColumns is what a RepoItem is read from, of repository r and its account a.
-const itemColumns = repoViewColumns + `, a.name,
-	(SELECT string_agg(q.name, ',') FROM (SELECT t.name FROM tag t WHERE t.repository = r.id ORDER BY t.name LIMIT 1000) q)`
+// itemColumns is what a RepoItem is read from, of repository r and its account
+// a. tags is the placeholder of inlineTags.
+func itemColumns(tags string) string {
+	return repoViewColumns + `, a.name,
+	(SELECT string_agg(q.name, ',') FROM (SELECT t.name FROM tag t WHERE t.repository = r.id ORDER BY t.name LIMIT ` + tags + `) q)`
+}
 
 type itemRow struct {
 	repoView

@@ -239,7 +239,7 @@ func (l *repoListing) page(ctx context.Context, o Order, w Window) ([]RepoItem, 
 		join = ` JOIN organization o ON o.id = r.organization`
 	}
 	var s statement
-	s.WriteString(`SELECT ` + itemColumns + ` FROM (SELECT r.id FROM repository r` + join + ` WHERE `)
+	s.WriteString(`SELECT ` + itemColumns(s.arg(inlineTags(limit))) + ` FROM (SELECT r.id FROM repository r` + join + ` WHERE `)
 	switch {
 	case l.found == nil && sorted && l.walks(offset+limit):
 		s.WriteString(l.source(&s) + l.filters(&s, false))
@@ -256,7 +256,7 @@ func (l *repoListing) page(ctx context.Context, o Order, w Window) ([]RepoItem, 
 // below reads the first n rows with an id below before.
 func (l *repoListing) below(ctx context.Context, before int64, n int) ([]RepoItem, error) {
 	var s statement
-	s.WriteString(`SELECT ` + itemColumns + ` FROM (SELECT r.id FROM repository r WHERE `)
+	s.WriteString(`SELECT ` + itemColumns(s.arg(inlineTags(n))) + ` FROM (SELECT r.id FROM repository r WHERE `)
 	if l.found == nil && l.scope.org == 0 && l.walks(n) {
 		s.WriteString(l.source(&s) + l.filters(&s, false))
 	} else {

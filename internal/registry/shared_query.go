@@ -109,12 +109,12 @@ func (l *sharedListing) page(tx *db.Tx, o Order, limit, offset int) ([]SharedRep
 	var q sharedQuery
 	order := l.order(o)
 	rows := `SELECT r.id, ` + l.until() + ` AS until` + l.from(&q) + ` ORDER BY ` + order + ` LIMIT ` + q.arg(limit) + ` OFFSET ` + q.arg(offset)
-	return l.items(tx, &q, rows, strings.ReplaceAll(order, `x.until`, `p.until`))
+	return l.items(tx, &q, limit, rows, strings.ReplaceAll(order, `x.until`, `p.until`))
 }
 
-// items reads all about the rows of a page, which have columns id and until.
-func (l *sharedListing) items(tx *db.Tx, q *sharedQuery, rows, order string) ([]SharedRepo, error) {
-	found, err := db.All[sharedRow](tx.Context(), tx, `SELECT `+itemColumns+`, p.until
+// items reads all about the rows of a page of n, which have columns id and until.
+func (l *sharedListing) items(tx *db.Tx, q *sharedQuery, n int, rows, order string) ([]SharedRepo, error) {
+	found, err := db.All[sharedRow](tx.Context(), tx, `SELECT `+itemColumns(q.arg(inlineTags(n)))+`, p.until
 		FROM (`+rows+`) p CROSS JOIN repository r JOIN account a ON a.id = r.account WHERE r.id = p.id ORDER BY `+order, q.args...)
 	if err != nil {
 		return nil, err
@@ -189,5 +189,5 @@ func (l *sharedListing) between(tx *db.Tx, low, before int64, n int) ([]SharedRe
 		from = ` FROM repository r WHERE r.account = ` + q.arg(l.account) + ` AND r.shares > 0`
 	}
 	rows := `SELECT r.id, ` + l.until() + ` AS until` + from + ` AND r.id >= ` + lo + ` AND r.id < ` + hi + l.conditions(&q) + ` ORDER BY r.id DESC LIMIT ` + q.arg(n)
-	return l.items(tx, &q, rows, `r.id DESC`)
+	return l.items(tx, &q, n, rows, `r.id DESC`)
 }
