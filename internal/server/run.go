@@ -25,6 +25,7 @@ type Outlets struct {
 	Program string    // how the command was called, for lines to paste; empty: berth
 	Out     io.Writer // plain text for who started it
 	Log     io.Writer
+	Opened  func() // called, where set, when what is made once for each core has been made
 }
 
 // Run serves a registry until ctx ends, and then in good order: it accepts
@@ -63,6 +64,9 @@ func Run(ctx context.Context, cfg Config, o Outlets) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
+	if o.Opened != nil {
+		o.Opened()
+	}
 	s, err := assemble(&cfg, c, log)
 	if err != nil {
 		return err
