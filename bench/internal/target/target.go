@@ -56,6 +56,7 @@ type Account struct {
 	Name     string `json:"name"`
 	User     string `json:"user"`
 	Password string `json:"password"`
+	Create   [][]string `json:"create,omitempty"` // commands that make it
 }
 
 // Scale bounds the large data sets, for registries that take hours to fill. 0 leaves the set out.
@@ -154,7 +155,7 @@ func (t *Target) expand(bin string) error {
 	}
 	table(t.Files)
 	table(t.Env)
-	for _, l := range append([][]string{t.Start, t.Collect.Offline, t.Collect.Eager}, append(t.Init, t.Setup...)...) {
+	for _, l := range append([][]string{t.Start, t.Collect.Offline, t.Collect.Eager}, append(t.Init, append(t.Setup, t.creates()...)...)...) {
 		list(l)
 	}
 	return missing
@@ -186,3 +187,14 @@ const (
 	stopLimit  = 20 * time.Second
 	setupLimit = time.Minute
 )
+
+// creates are the commands that make the accounts.
+func (t *Target) creates() (all [][]string) {
+	for _, a := range t.Accounts {
+		all = append(all, a.Create...)
+	}
+	return all
+}
+
+// MakeAccounts makes the accounts.
+func (t *Target) MakeAccounts() error { return t.commands(t.creates()) }

@@ -36,6 +36,9 @@ func management(s *Session) error {
 	if len(s.Target.Accounts) < 2 {
 		return nil
 	}
+	if err := s.Target.MakeAccounts(); err != nil {
+		return err
+	}
 	var small, large *managed
 	var err error
 	if small, err = s.manage(s.Target.Accounts[0], smallAccount); err != nil {
