@@ -53,9 +53,9 @@ type Collect struct {
 
 // An Account is a login of the management API that nothing else uses.
 type Account struct {
-	Name     string `json:"name"`
-	User     string `json:"user"`
-	Password string `json:"password"`
+	Name     string     `json:"name"`
+	User     string     `json:"user"`
+	Password string     `json:"password"`
 	Create   [][]string `json:"create,omitempty"` // commands that make it
 }
 
