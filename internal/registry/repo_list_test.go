@@ -200,10 +200,14 @@ func TestListsTakeFewStatements(t *testing.T) {
 			for _, limit := range []int{1, 5, 30} {
 				_, err := w.ListRepos(w.ctx, who, f, registry.Order{}, registry.Window{Limit: limit})
 				w.must(err) // and what is remembered is in memory
-				before := w.db.Stats().Statements
-				_, err = w.ListRepos(w.ctx, who, f, registry.Order{}, registry.Window{Limit: limit})
-				w.must(err)
-				took = append(took, w.db.Stats().Statements-before)
+				least := int64(1 << 62)
+				for range 5 { // what runs in the background can only add to it
+					before := w.db.Stats().Statements
+					_, err = w.ListRepos(w.ctx, who, f, registry.Order{}, registry.Window{Limit: limit})
+					w.must(err)
+					least = min(least, w.db.Stats().Statements-before)
+				}
+				took = append(took, least)
 			}
 			if took[0] != took[1] || took[1] != took[2] || took[0] > 6 {
 				t.Errorf("%s, %+v: pages of 1, 5 and 30 take %v statements", who, f, took)
