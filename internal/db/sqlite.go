@@ -83,6 +83,17 @@ func (s *sqliteDB) prepare(ctx context.Context, c *conn) error {
 	return migrate(ctx, c, SQLite, s.clock.now())
 }
 
+const (
+	busyTries = 200
+	busyPause = 10 * time.Millisecond
+)
+
+// isBusy reports that another connection has the file locked.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_BUSY
+}
+
 // connect opens a connection with the settings that belong to a connection
 // rather than to the file.
 func (s *sqliteDB) connect(write bool) (*conn, error) {
@@ -106,6 +117,11 @@ func (s *sqliteDB) connect(write bool) (*conn, error) {
 	}
 	dsn := "file:" + (&url.URL{Path: s.path}).EscapedPath() + "?" + q.Encode()
 	raw, err := new(sqlite.Driver).Open(dsn)
+	// Turning a new file to its log does not wait for who does the same.
+	for try := 0; try < busyTries && isBusy(err); try++ {
+		time.Sleep(busyPause)
+		raw, err = new(sqlite.Driver).Open(dsn)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("db: sqlite: %s: %w", s.path, err)
 	}
