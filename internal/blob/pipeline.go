@@ -2,8 +2,11 @@ package blob
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
+
+	"berth.dev/berth/internal/fault"
 )
 
 // drainTime is how long the driver may go on with what was received when the
@@ -62,6 +65,7 @@ func (s *Store) run(ctx context.Context, p pipeline, head []byte, b *body, check
 	if err != nil || !more {
 		return u, err
 	}
+	before, at := p.safe, p.at
 	p.done = int(u.Size - p.at.Size)
 	p.safe, p.at = u, u
 	p.store, p.drain = s, drain
@@ -71,6 +75,12 @@ func (s *Store) run(ctx context.Context, p pipeline, head []byte, b *body, check
 	p.saves, p.failed = make(chan Upload, 1), make(chan struct{})
 	if err = p.receive(ctx, b, checkpoint); err == nil {
 		err = p.err
+	}
+	if fault.Is(err, fault.Full) && p.safe.Size == u.Size {
+		// Nobody is helped by the beginning: a full disk gets it back at once.
+		if _, _, undo := s.append(drain, at, strings.NewReader("")); undo == nil {
+			return before, err
+		}
 	}
 	return p.safe, err
 }

@@ -24,7 +24,7 @@ func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *p
 	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject, LoginLife: cfg.Logins.Life})
 	identity := iamapi.New(c.iam, iamapi.Options{Origin: origin, Metrics: m, Region: cfg.Region})
 	out := []web.Mount{
-		{Path: "/v2/manage/", Handler: swr},
+		{Path: "/v2/manage/", Handler: managementElse(swr, images)},
 		{Path: "/v3/manage/", Handler: swr},
 		{Path: "/v2", Handler: images},
 		{Path: "/v2/", Handler: imagesElse(images, swr)},
@@ -68,6 +68,20 @@ func imagesElse(images, swr http.Handler) http.Handler {
 			}
 		}
 		images.ServeHTTP(w, r)
+	})
+}
+
+// managementElse serves the management API. What a registry client asks for an
+// organization of the name manage is refused in a form that it reads.
+func managementElse(swr *swrapi.API, images http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !swr.Serves(r.URL.EscapedPath()) {
+			if _, err := oci.ParseRequest(r.Method, r.URL.Path); !fault.Is(err, fault.RepoUnknown) {
+				images.ServeHTTP(w, r)
+				return
+			}
+		}
+		swr.ServeHTTP(w, r)
 	})
 }
 

@@ -26,3 +26,9 @@ func isVersion(s string) bool {
 	rest, ok := strings.CutPrefix(s, "v")
 	return ok && rest != "" && len(rest) <= 8 && strings.Trim(rest, "0123456789.") == ""
 }
+
+// Serves reports whether an escaped path is one of the API, by any method.
+func (a *API) Serves(escaped string) bool {
+	path := split(escaped)
+	return slices.ContainsFunc(a.routes, func(s served) bool { return fits(s.parts, path) })
+}
