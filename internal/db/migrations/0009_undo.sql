@@ -1,0 +1,1 @@
+-- Deleted and overwritten tags that can come back.

@@ -1,0 +1,1 @@
+-- Retention that acts and explains itself.

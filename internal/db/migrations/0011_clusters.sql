@@ -1,0 +1,1 @@
+-- Clusters in which triggers change workloads, and how that went.

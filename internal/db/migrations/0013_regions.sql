@@ -1,0 +1,1 @@
+-- Regions that images are synchronized to.
