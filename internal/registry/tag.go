@@ -43,7 +43,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 			tx.Invalidate(manifestKey{rp.ID, name})
 			moves.tags++
 			moves.gain(manifest)
-			return true, addTagEvent(tx, rp.ID, name, string(d), "", who, cause)
+			return true, r.addTagEvent(tx, rp, name, string(d), "", who, cause)
 		}
 		// It is there after all, to be locked and read, unless it goes again.
 		if try == maxTagTries {
@@ -62,7 +62,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
-	return true, addTagEvent(tx, rp.ID, name, string(d), old.Digest, who, cause)
+	return true, r.addTagEvent(tx, rp, name, string(d), old.Digest, who, cause)
 }
 
 // currentTag reads what a tag points to and keeps others from moving it until
@@ -85,9 +85,14 @@ func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
 	return r.review(tx, repo, oci.Digest(digest), kindManifest, r.o.Undelete)
 }
 
-func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause string) error {
-	return tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created)`,
-		repo, tag, digest, previous, who.String(), cause, tx.Micros())
+// addTagEvent writes a change of a tag into its history, and tells those who
+// wait for such changes. digest is empty where the tag was removed.
+func (r *Registry) addTagEvent(tx *db.Tx, rp repoRow, tag, digest, previous string, who iam.Caller, cause string) error {
+	if err := tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created)`,
+		rp.ID, tag, digest, previous, who.String(), cause, tx.Micros()); err != nil {
+		return err
+	}
+	return r.emitTag(tx, rp, tag, digest, previous, who, cause)
 }
 
 // Tags lists a repository's tags by name, those behind after.
@@ -146,7 +151,7 @@ func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause str
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
-	return true, addTagEvent(tx, rp.ID, tag, "", old.Digest, who, cause)
+	return true, r.addTagEvent(tx, rp, tag, "", old.Digest, who, cause)
 }
 
 // History lists what happened to a tag (tag "": to all tags), the newest
