@@ -154,6 +154,10 @@ var whoMay = map[string]row{
 	"CreateManualImageSyncRepo":     {manage, "", noJSON, 400, badBody},
 	"ShowSyncJob":                   {read, "", "", 200, ""},
 
+	"ListJobs":  {administer, "", "", 200, ""},
+	"RetryJob":  {administer, "job_id=0", "", 404, "4040113"},
+	"CancelJob": {administer, "job_id=0", "", 404, "4040113"},
+
 	"CreateSecret":              {login, "", "", 200, ""},
 	"CreateAuthorizationToken":  {login, "", "", 200, ""},
 	"ListQuotas":                {login, "", "", 200, ""},
