@@ -43,7 +43,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 			tx.Invalidate(manifestKey{rp.ID, name})
 			moves.tags++
 			moves.gain(manifest)
-			return true, addTagEvent(tx, rp.ID, name, string(d), "", who, cause, "")
+			return true, r.addTagEvent(tx, rp, name, string(d), "", who, cause, "")
 		}
 		// It is there after all, to be locked and read, unless it goes again.
 		if try == maxTagTries {
@@ -62,7 +62,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
-	return true, addTagEvent(tx, rp.ID, name, string(d), old.Digest, who, cause, "")
+	return true, r.addTagEvent(tx, rp, name, string(d), old.Digest, who, cause, "")
 }
 
 // currentTag reads what a tag points to and keeps others from moving it until
@@ -85,11 +85,15 @@ func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
 	return r.review(tx, repo, oci.Digest(digest), kindManifest, r.o.Undelete)
 }
 
-// addTagEvent writes a line of a tag's history. detail is what only this cause
-// has, a JSON object, or empty.
-func addTagEvent(tx *db.Tx, repo int64, tag, digest, previous string, who iam.Caller, cause, detail string) error {
-	return tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, detail, created)`,
-		repo, tag, digest, previous, who.String(), cause, detail, tx.Micros())
+// addTagEvent writes a change of a tag into its history, and tells those who
+// wait for such changes. digest is empty where the tag was removed; detail is
+// what only this cause has, a JSON object or empty.
+func (r *Registry) addTagEvent(tx *db.Tx, rp repoRow, tag, digest, previous string, who iam.Caller, cause, detail string) error {
+	if err := tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, detail, created)`,
+		rp.ID, tag, digest, previous, who.String(), cause, detail, tx.Micros()); err != nil {
+		return err
+	}
+	return r.emitTag(tx, rp, tag, digest, previous, who, cause)
 }
 
 // Tags lists a repository's tags by name, those behind after.
@@ -148,7 +152,7 @@ func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause, de
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
-	return true, addTagEvent(tx, rp.ID, tag, "", old.Digest, who, cause, detail)
+	return true, r.addTagEvent(tx, rp, tag, "", old.Digest, who, cause, detail)
 }
 
 // History lists what happened to a tag (tag "": to all tags), the newest
