@@ -15,11 +15,13 @@ func accountCommands() []command {
 		{name: "account list", short: "List accounts", examples: `berth account list`, run: listAccounts},
 		{
 			name: "account set", args: "NAME",
-			short: "Say where an account stands in a directory of organizations",
-			long:  "Rules can ask for it. Nothing else comes of it; an empty text takes it away.",
+			short: "Describe an account, or say where it stands in a directory of organizations",
+			long:  "Rules can ask for the latter. Nothing else comes of it; an empty text takes it away.",
 			examples: `berth account set acme --org-id o-1a2b --org-path root/eu/acme
-				berth account set acme --org-id "" --org-path ""`,
+				berth account set acme --org-id "" --org-path ""
+				berth account set acme --description "the one in Bonn"`,
 			flags: join(
+				givenFlag("description", "`text` to remember what this is", func(o *options) **string { return &o.set.description }),
 				givenFlag("org-id", "`id` of the account's organization", func(o *options) **string { return &o.set.orgID }),
 				givenFlag("org-path", "`path` of the account in it", func(o *options) **string { return &o.set.orgPath })),
 			run: setAccount,
@@ -44,7 +46,7 @@ func setAccount(c *call) (result, error) {
 		return result{}, err
 	}
 	a, err := with(c, func(l *server.Local) (server.Account, error) {
-		return server.Call(c.ctx, l, server.ChangeAccount, server.SetAccount{Named: server.Named{Name: c.args[0]}, OrgID: c.set.orgID, OrgPath: c.set.orgPath})
+		return server.Call(c.ctx, l, server.ChangeAccount, server.SetAccount{Named: server.Named{Name: c.args[0]}, Description: c.set.description, OrgID: c.set.orgID, OrgPath: c.set.orgPath})
 	})
 	return result{value: a, text: "Account " + a.Name + " changed."}, err
 }
@@ -58,8 +60,8 @@ func createAccount(c *call) (result, error) {
 
 func listAccounts(c *call) (result, error) {
 	accounts, err := with(c, func(l *server.Local) ([]server.Account, error) { return all(c, l, server.ListAccounts, "") })
-	return result{value: accounts, table: rows([]string{"NAME", "ENABLED", "CREATED", "ID", "ORG ID", "ORG PATH"}, accounts, func(a server.Account) []string {
-		return []string{a.Name, yes(a.Enabled), when(a.Created), a.ID, a.OrgID, a.OrgPath}
+	return result{value: accounts, table: rows([]string{"NAME", "ENABLED", "CREATED", "ID", "ORG ID", "ORG PATH", "DESCRIPTION"}, accounts, func(a server.Account) []string {
+		return []string{a.Name, yes(a.Enabled), when(a.Created), a.ID, a.OrgID, a.OrgPath, a.Description}
 	})}, err
 }
 

@@ -42,7 +42,7 @@ type options struct {
 }
 
 // settable are the texts that the commands called set change; nil: left out.
-type settable struct{ name, description, accessMode, orgID, orgPath *string }
+type settable struct{ name, description, email, areaCode, phone, accessMode, orgID, orgPath *string }
 
 // none is what a set command says that was given nothing to set.
 func (c *call) none() error {

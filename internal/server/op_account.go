@@ -9,19 +9,21 @@ import (
 
 // Account is a tenant as the command shows it.
 type Account struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"`
-	Enabled bool      `json:"enabled"`
-	Created time.Time `json:"created"`
-	OrgID   string    `json:"org_id"`
-	OrgPath string    `json:"org_path"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Enabled     bool      `json:"enabled"`
+	Created     time.Time `json:"created"`
+	Description string    `json:"description"`
+	OrgID       string    `json:"org_id"`
+	OrgPath     string    `json:"org_path"`
 }
 
 // SetAccount is the argument of ChangeAccount; null stays as it is.
 type SetAccount struct {
 	Named
-	OrgID   *string `json:"org_id"`
-	OrgPath *string `json:"org_path"`
+	Description *string `json:"description"`
+	OrgID       *string `json:"org_id"`
+	OrgPath     *string `json:"org_path"`
 }
 
 // Named is the argument of operations on one thing.
@@ -44,7 +46,7 @@ var CreateAccount = Op[Named, Account]{"account.create", func(ctx context.Contex
 
 // ListAccounts pages through all tenants by name.
 var ListAccounts = Op[List, Page[Account]]{"account.list", func(ctx context.Context, c *core, in List) (Page[Account], error) {
-	p, err := c.iam.Accounts(ctx, iam.Operator(), in.After, pageSize)
+	p, err := c.iam.Accounts(ctx, iam.Operator(), iam.AccountQuery{After: in.After, Limit: pageSize})
 	return pageOf(p.Items, p.More, account, func(a iam.Account) string { return a.Name }), err
 }}
 
@@ -53,13 +55,13 @@ var EnableAccount = Op[Switch, None]{"account.enable", func(ctx context.Context,
 	return None{}, c.iam.SetAccountEnabled(ctx, iam.Operator(), in.Name, in.On)
 }}
 
-// ChangeAccount says where a tenant (Named.Name) stands in a directory of
-// organizations.
+// ChangeAccount describes a tenant (Named.Name), and says where it stands in a
+// directory of organizations.
 var ChangeAccount = Op[SetAccount, Account]{"account.set", func(ctx context.Context, c *core, in SetAccount) (Account, error) {
-	a, err := c.iam.ChangeAccount(ctx, iam.Operator(), in.Name, iam.AccountChange{OrgID: in.OrgID, OrgPath: in.OrgPath})
+	a, err := c.iam.ChangeAccount(ctx, iam.Operator(), iam.AccountRef{Name: in.Name}, iam.AccountChange{Description: in.Description, OrgID: in.OrgID, OrgPath: in.OrgPath})
 	return account(a), err
 }}
 
 func account(a iam.Account) Account {
-	return Account{ID: a.ID, Name: a.Name, Enabled: a.Enabled, Created: a.Created, OrgID: a.OrgID, OrgPath: a.OrgPath}
+	return Account{ID: a.ID, Name: a.Name, Enabled: a.Enabled, Created: a.Created, Description: a.Description, OrgID: a.OrgID, OrgPath: a.OrgPath}
 }
