@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -33,6 +33,7 @@ type options struct {
 	account       string
 	user          string
 	description   string
+	kind, state   string // of jobs
 	admin         bool
 	remove        bool
 	deep          bool

@@ -50,6 +50,7 @@ const (
 	GrantUnknown     Code = "grant_unknown"     //
 	ShareUnknown     Code = "share_unknown"     // a repository is not shared with that account
 	RuleUnknown      Code = "rule_unknown"      // no such trigger, retention rule or synchronization
+	JobUnknown       Code = "job_unknown"       //
 	Exists           Code = "exists"            // the thing to create is already there
 	NotEmpty         Code = "not_empty"         // deletion refused: something is inside
 	InUse            Code = "in_use"            // deletion refused: something refers to it
@@ -66,7 +67,7 @@ var Codes = []Code{
 	Invalid, Missing, NameInvalid, TagInvalid, DigestInvalid, ManifestInvalid, SizeInvalid, TooLarge, TooLong, RangeInvalid,
 	UploadInvalid, PageInvalid, FilterInvalid, RightInvalid, Unsupported, Unauthorized, Denied, Foreign, Reserved, AccountUnknown, UserUnknown,
 	KeyUnknown, ProjectUnknown, OrgUnknown, RepoUnknown, TagUnknown, ManifestUnknown, BlobUnknown,
-	ReferenceUnknown, UploadUnknown, GrantUnknown, ShareUnknown, RuleUnknown, Exists, NotEmpty, InUse, Quota, TooMany, Full, Unavailable,
+	ReferenceUnknown, UploadUnknown, GrantUnknown, ShareUnknown, RuleUnknown, JobUnknown, Exists, NotEmpty, InUse, Quota, TooMany, Full, Unavailable,
 	Timeout, Internal,
 }
 

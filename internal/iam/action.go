@@ -95,6 +95,9 @@ const (
 	ListQuotas   Action = "swr::listQuotas"
 	ShowOverview Action = "swr::getDomainOverview"
 	ShowReports  Action = "swr::getDomainResourceReports"
+	ListJobs     Action = "swr::listJobs"
+	RetryJob     Action = "swr::retryJob"
+	CancelJob    Action = "swr::cancelJob"
 )
 
 // The actions on accounts, users and access keys.
@@ -210,6 +213,9 @@ var rules = map[Action]rule{
 	ListQuotas:   {scope: inAccount, does: "see quotas"},
 	ShowOverview: {scope: inAccount, does: "see the overview"},
 	ShowReports:  {scope: inAccount, does: "see the reports"},
+	ListJobs:     {scope: onAccount, does: "list jobs"},
+	RetryJob:     {scope: onAccount, does: "retry jobs"},
+	CancelJob:    {scope: onAccount, does: "cancel jobs"},
 
 	CreateAccount: {scope: onInstallation, does: "create accounts"},
 	UpdateAccount: {scope: onInstallation, does: "change accounts"},

@@ -66,6 +66,7 @@ var faults = map[fault.Code]wire{
 	fault.GrantUnknown:     {http.StatusNotFound, codeUnknown},
 	fault.ShareUnknown:     {http.StatusNotFound, codeUnknown},
 	fault.RuleUnknown:      {http.StatusNotFound, codeUnknown},
+	fault.JobUnknown:       {http.StatusNotFound, codeUnknown},
 	fault.Exists:           {http.StatusConflict, codeConflict},
 	fault.NotEmpty:         {http.StatusConflict, codeConflict},
 	fault.InUse:            {http.StatusConflict, codeConflict},

@@ -49,6 +49,7 @@ var faults = map[fault.Code]wire{
 	fault.GrantUnknown:     {http.StatusNotFound, "NAME_UNKNOWN"},
 	fault.ShareUnknown:     {http.StatusNotFound, "NAME_UNKNOWN"},
 	fault.RuleUnknown:      {http.StatusNotFound, "NAME_UNKNOWN"},
+	fault.JobUnknown:       {http.StatusNotFound, "NAME_UNKNOWN"},
 	fault.Exists:           {http.StatusConflict, "DENIED"},
 	fault.NotEmpty:         {http.StatusConflict, "DENIED"},
 	fault.InUse:            {http.StatusMethodNotAllowed, "UNSUPPORTED"}, // distribution-spec, Deleting Blobs: refused deletion is 400 or 405

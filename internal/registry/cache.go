@@ -26,7 +26,8 @@ type (
 		repo    int64
 		subject oci.Digest
 	}
-	bodyKey int64 // a manifest's body, by id: it never changes
+	bodyKey int64    // a manifest's body, by id: it never changes
+	allKeys struct{} // a change after which no entry is what it was
 )
 
 // A cache holds what was read from the database. It is exact where this
@@ -106,7 +107,7 @@ func (c *cache) largest() int { return c.shards[0].limit / 4 }
 // peekIn is peek inside a transaction: it finds only what the transaction would
 // read as well.
 func peekIn[T any, K comparable](tx *db.Tx, c *cache, k K) (T, bool) {
-	if !tx.Settled(func(changed any) bool { return changed == any(k) }) {
+	if !tx.Settled(func(changed any) bool { return changed == any(k) || changed == any(allKeys{}) }) {
 		var none T
 		return none, false
 	}
@@ -154,6 +155,8 @@ func (c *cache) invalidate(keys []any) {
 	}
 	for _, k := range keys {
 		switch k := k.(type) {
+		case allKeys:
+			c.invalidate(nil)
 		case orgKey:
 			drop(c, k)
 		case repoKey:

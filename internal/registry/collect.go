@@ -55,12 +55,13 @@ func (r *Registry) wakeCollector() {
 
 const flushEvery = 10 * time.Second
 
-// Run collects what is not needed any more, unpacks archives and writes the
-// counts of pulls, until the context ends.
+// Run collects what is not needed any more, unpacks archives, turns events into
+// jobs and writes the counts of pulls, until the context ends.
 func (r *Registry) Run(ctx context.Context) error {
-	var archives sync.WaitGroup
-	defer archives.Wait()
-	archives.Go(func() { r.runArchives(ctx) })
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { r.runArchives(ctx) })
+	others.Go(func() { r.runEvents(ctx) })
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
 	timer := time.NewTimer(0)

@@ -30,6 +30,7 @@ type SavedImage struct {
 	*archive.Written
 	r         *Registry
 	repo      repoRow
+	who       iam.Caller
 	tags      []string
 	manifests map[oci.Digest][]byte
 }
@@ -74,13 +75,13 @@ func (r *Registry) SaveImage(ctx context.Context, who iam.Caller, name oci.Name,
 		contents = append(contents, oci.Descriptor{Digest: d, Size: size})
 	}
 	w, err := archive.Write(images, contents)
-	return &SavedImage{Written: w, r: r, repo: rp, tags: tags, manifests: s.manifests}, err
+	return &SavedImage{Written: w, r: r, repo: rp, who: who, tags: tags, manifests: s.manifests}, err
 }
 
 // Count counts the archive as a pull of each of its tags.
 func (s *SavedImage) Count() {
 	for _, t := range s.tags {
-		s.r.pulls.add(s.repo.ID, t)
+		s.r.pulls.add(s.repo, t, "", s.who)
 	}
 }
 

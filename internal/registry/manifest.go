@@ -40,7 +40,7 @@ func (r *Registry) Manifest(ctx context.Context, who iam.Caller, name oci.Name, 
 		return nil, manifestUnknown(name, ref)
 	}
 	if err == nil && count {
-		r.pulls.add(rp.ID, ref.Tag)
+		r.pulls.add(rp, ref.Tag, m.Digest, who)
 	}
 	return m, err
 }

@@ -50,7 +50,7 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 		moves.tags--
 		moves.lose(m.ID)
 		tx.Invalidate(manifestKey{rp.ID, t})
-		if err := addTagEvent(tx, rp.ID, t, "", string(d), who, "manifest_delete"); err != nil {
+		if err := r.addTagEvent(tx, rp, t, "", string(d), who, "manifest_delete", ""); err != nil {
 			return false, err
 		}
 	}
@@ -75,6 +75,9 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 		return false, err
 	}
 	if err := r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+"@"+string(d), "ok"); err != nil {
+		return false, err
+	}
+	if err := r.emitTag(tx, rp, "", "", string(d), who, "manifest_delete"); err != nil {
 		return false, err
 	}
 	return true, r.settle(tx, rp, &moves, false)

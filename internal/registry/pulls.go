@@ -3,12 +3,16 @@ package registry
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/event"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
 )
 
 // pulls counts in memory what clients pull, and the bytes that are sent, so that a pull writes nothing; the
@@ -18,6 +22,19 @@ type pulls struct {
 	repos map[int64]int64
 	tags  map[manifestKey]struct{}
 	sent  map[string]int64 // bytes of blobs, by account
+	seen  map[pulled]int64 // pulls that somebody waits for
+}
+
+// pulled is what an event tells of pulls.
+type pulled struct {
+	repo        repoRow
+	tag, digest string
+	actor       string
+}
+
+// PullCount is the detail of events Pull.
+type PullCount struct {
+	Count int64 `json:"count"` // pulls of the same image by the same caller since a few seconds before
 }
 
 // maxPulls bounds what waits to be written. Beyond it new tags are not noted;
@@ -25,7 +42,7 @@ type pulls struct {
 const maxPulls = 10000
 
 func newPulls() *pulls {
-	return &pulls{repos: map[int64]int64{}, tags: map[manifestKey]struct{}{}, sent: map[string]int64{}}
+	return &pulls{repos: map[int64]int64{}, tags: map[manifestKey]struct{}{}, sent: map[string]int64{}, seen: map[pulled]int64{}}
 }
 
 // Sent notes that n bytes of the blob were sent to a client.
@@ -41,15 +58,33 @@ func (b Blob) Sent(n int64) {
 	}
 }
 
-func (p *pulls) add(repo int64, tag string) {
+func (p *pulls) add(rp repoRow, tag string, d oci.Digest, who iam.Caller) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.repos[repo]; ok || len(p.repos) < maxPulls {
-		p.repos[repo]++
+	if _, ok := p.repos[rp.ID]; ok || len(p.repos) < maxPulls {
+		p.repos[rp.ID]++
 	}
 	if tag != "" && len(p.tags) < maxPulls {
-		p.tags[manifestKey{repo, tag}] = struct{}{}
+		p.tags[manifestKey{rp.ID, tag}] = struct{}{}
 	}
+	if rp.Watched&event.Pull == 0 {
+		return
+	}
+	seen := pulled{rp, tag, string(d), who.String()}
+	if _, ok := p.seen[seen]; ok || len(p.seen) < maxPulls {
+		p.seen[seen]++
+	}
+}
+
+// takeSeen takes the pulls that somebody waits for.
+func (p *pulls) takeSeen() map[pulled]int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := p.seen
+	if len(seen) > 0 {
+		p.seen = map[pulled]int64{}
+	}
+	return seen
 }
 
 func (p *pulls) take() (map[int64]int64, map[manifestKey]struct{}, map[string]int64) {
@@ -83,6 +118,15 @@ func (r *Registry) flushPulls(ctx context.Context) error {
 	}
 	for _, account := range slices.Sorted(maps.Keys(sent)) {
 		updates = append(updates, func(tx *db.Tx) error { return r.addUsage(tx, account, change{downflow: sent[account]}) })
+	}
+	for p, n := range r.pulls.takeSeen() {
+		detail, err := json.Marshal(PullCount{n})
+		if err != nil {
+			return err
+		}
+		updates = append(updates, func(tx *db.Tx) error {
+			return r.emit(tx, p.repo, event.Event{Kind: event.Pull, Tag: p.tag, Digest: p.digest, Actor: p.actor, Detail: string(detail)})
+		})
 	}
 	for chunk := range slices.Chunk(updates, 500) {
 		_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {

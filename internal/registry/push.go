@@ -191,6 +191,11 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push, moves *tag
 	if !changed {
 		return false, nil
 	}
+	if len(p.tags) == 0 {
+		if err := r.emitTag(tx, rp, "", string(p.digest), "", who, "push"); err != nil {
+			return false, err
+		}
+	}
 	return true, r.iam.Audit(tx, who, iam.Push, rp.Path+"@"+string(p.digest), "ok")
 }
 

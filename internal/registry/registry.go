@@ -12,7 +12,9 @@ import (
 
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/event"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/retention"
 )
@@ -35,6 +37,7 @@ type Options struct {
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
 	Regions       []string      // where images can be synchronized to
 	Retention     retention.Limits
+	Jobs          *job.Queue // that rules put their work into; nil: one that nobody runs
 	Log           *slog.Logger
 }
 
@@ -53,6 +56,8 @@ type Registry struct {
 	keys      *keys
 	pulls     *pulls
 	archives  *unpackers
+	jobs      *job.Queue
+	outbox    outbox
 	touched   touches
 	collector collectorState
 }
@@ -81,6 +86,9 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Jobs == nil {
+		o.Jobs = job.NewQueue(d, o.Log)
+	}
 	r := &Registry{db: d, iam: a, blobs: s, o: o, log: o.Log,
 		start:   newNonce(),
 		cache:   newCache(o.CacheBytes),
@@ -90,6 +98,8 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		pulls:   newPulls(),
 
 		archives: newUnpackers(),
+		jobs:     o.Jobs,
+		outbox:   outbox{wake: make(chan struct{}, 1)},
 	}
 	r.collector.wake = make(chan struct{}, 1)
 	d.OnInvalidate(r.cache.invalidate)
@@ -131,9 +141,12 @@ type repoRow struct {
 	Path         string
 	Public       bool
 	Shared       bool // by some rule
+	Watched      event.Kind
 }
 
-const repoColumns = `id, organization, account, path, public, shares > 0`
+// What somebody waits for stands with the repository and with its organization.
+const repoColumns = `id, organization, account, path, public, shares > 0,
+	watched | coalesce((SELECT o.watched FROM organization o WHERE o.id = repository.organization), 0)`
 
 func repoByPath(ctx context.Context, q db.Querier, name oci.Name) (repoRow, error) {
 	return db.One[repoRow](ctx, q, `SELECT `+repoColumns+` FROM repository WHERE path = $1`, string(name))

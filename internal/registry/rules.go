@@ -27,6 +27,9 @@ func (r *Registry) onRules(tx *db.Tx, who iam.Caller, name oci.Name, do iam.Acti
 	if err := change(rp); err != nil {
 		return err
 	}
+	if err := r.rewatch(tx, rp); err != nil {
+		return err
+	}
 	return r.iam.Audit(tx, who, do, rp.Path+target, "ok")
 }
 

@@ -12,6 +12,7 @@ import (
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/retention"
 )
@@ -23,6 +24,7 @@ type core struct {
 	iam      *iam.Authority
 	disk     *fsblob.Driver
 	blobs    *blob.Store
+	jobs     *job.Queue
 	registry *registry.Registry
 	region   string
 }
@@ -68,6 +70,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Space:   c.disk.Space,
 		Reserve: blob.Reserve{Bytes: int64(cfg.Storage.ReserveBytes), Percent: cfg.Storage.ReservePercent},
 	})
+	c.jobs = job.NewQueue(c.db, log)
 	c.registry = registry.New(c.db, c.iam, c.blobs, registry.Options{
 		// The registry takes zero for its own default; here it means at once.
 		Grace:         max(cfg.Collection.Grace, 1),
@@ -86,8 +89,10 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Regions:       cfg.Regions,
 		CacheBytes:    int64(cfg.Limits.CacheMemory),
 		Retention:     retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
+		Jobs:          c.jobs,
 		Log:           log,
 	})
+	c.jobs.Register(c.registry.Kinds()...)
 	return c, nil
 }
 

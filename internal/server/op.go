@@ -46,6 +46,7 @@ func endpoints() []endpoint {
 		CreateOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
+		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
 		Fsck.endpoint(),
 	}

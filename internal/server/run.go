@@ -221,8 +221,9 @@ func (s *surfaces) serve(ctx context.Context, cfg *Config, c *core, public *publ
 	if admin != nil {
 		g.Go(func() error { return running(s.admin.Serve(admin)) })
 	}
-	// Collection and counts go on while requests finish.
+	// Collection, jobs and counts go on while requests finish.
 	g.Go(func() error { return c.registry.Run(background) })
+	g.Go(func() error { return c.jobs.Run(background) })
 	g.Go(func() error {
 		<-failed.Done()
 		defer stopBackground()

@@ -71,6 +71,7 @@ var faults = map[fault.Code]wire{
 	fault.GrantUnknown:     {http.StatusNotFound, repoGrantUnknown},
 	fault.ShareUnknown:     {http.StatusNotFound, repoGrantUnknown},
 	fault.RuleUnknown:      {http.StatusNotFound, resourceUnknown},
+	fault.JobUnknown:       {http.StatusNotFound, resourceUnknown},
 	fault.Exists:           {http.StatusConflict, repoExists},
 	fault.NotEmpty:         {http.StatusNotAcceptable, repoNotEmpty},
 	fault.InUse:            {http.StatusConflict, busy},

@@ -44,3 +44,8 @@ ALTER TABLE organization ADD COLUMN watched BIGINT NOT NULL DEFAULT 0;
 -- What an account has chosen. null: what the installation has.
 ALTER TABLE account ADD COLUMN undelete BIGINT;                             -- seconds for which what was deleted can come back
 ALTER TABLE account ADD COLUMN retention_guard BOOLEAN NOT NULL DEFAULT false; -- a policy that would remove most of a repository at once waits to be confirmed
+
+-- What is there already: rules that wait for pushes.
+UPDATE repository SET watched = 1 WHERE EXISTS (SELECT 1 FROM repo_retention x WHERE x.repository = repository.id)
+	OR EXISTS (SELECT 1 FROM repo_trigger x WHERE x.repository = repository.id AND x.enabled)
+	OR EXISTS (SELECT 1 FROM repo_sync x WHERE x.repository = repository.id AND x.auto);
