@@ -39,6 +39,7 @@ func routes() [][]route {
 		sharedRoutes,
 		loginRoutes,
 		accountRoutes,
+		settingsRoutes,
 		jobRoutes,
 	}
 }
