@@ -266,8 +266,9 @@ func TestRetentionGoesOn(t *testing.T) {
 	_, err := w.CreateRetention(w.ctx, w.admin, app, policyOf(number(stay)))
 	w.must(err)
 	run := w.Kinds()[0].Run
+	attempts := 0
 	for i := 0; ; i++ {
-		if i == 20 {
+		if i == 40 {
 			t.Fatal("it never ends")
 		}
 		// Each attempt is broken off after its second transaction, as if the
@@ -276,6 +277,7 @@ func TestRetentionGoesOn(t *testing.T) {
 		if w.waiting() == 0 {
 			break
 		}
+		attempts++
 		q := job.NewQueue(w.db, nil)
 		attempt, ended := make(chan struct{}), make(chan struct{})
 		kind := w.Kinds()[0]
@@ -302,7 +304,8 @@ func TestRetentionGoesOn(t *testing.T) {
 		stop()
 		<-ended
 	}
-	if n := w.number(`SELECT count(*) FROM tag`); n != stay {
+	if n := w.number(`SELECT count(*) FROM tag`); n != stay || attempts < 3 {
+		t.Logf("%d attempts", attempts)
 		t.Fatalf("%d tags are left", n)
 	}
 	h, err := w.History(w.ctx, w.admin, app, "", 0, 10000)
