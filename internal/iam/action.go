@@ -48,49 +48,52 @@ const (
 	ShowOrgGrants  Action = "swr:namespace:getNamespaceAccess"
 	UploadPage     Action = "swr:namespace:multipartUpload"
 
-	CreateRepo        Action = "swr:repo:createRepo"
-	DeleteRepo        Action = "swr:repo:deleteRepo"
-	UpdateRepo        Action = "swr:repo:updateRepo"
-	ShowRepo          Action = "swr:repo:getRepo"
-	ListRepos         Action = "swr:repo:listRepos"
-	ListSharedRepos   Action = "swr:repo:listSharedRepos"
-	Pull              Action = "swr:repo:download"
-	Push              Action = "swr:repo:upload"
-	ListTags          Action = "swr:repo:listRepoTags"
-	CreateTag         Action = "swr:repo:createRepoTag"
-	DeleteTag         Action = "swr:repo:deleteRepoTag"
-	GrantRepo         Action = "swr:repo:createRepoAccess"
-	ChangeRepoGrant   Action = "swr:repo:updateRepoAccess"
-	RevokeRepo        Action = "swr:repo:deleteRepoAccess"
-	ShowRepoGrants    Action = "swr:repo:getRepoAccess"
-	CreateDomain      Action = "swr:repo:createRepoDomain"
-	UpdateDomain      Action = "swr:repo:updateRepoDomain"
-	DeleteDomain      Action = "swr:repo:deleteRepoDomain"
-	ShowDomain        Action = "swr:repo:getRepoDomain"
-	ListDomains       Action = "swr:repo:listRepoDomains"
-	CreateShare       Action = "swr:repo:createRepoShare"
-	UpdateShare       Action = "swr:repo:updateRepoShare"
-	DeleteShare       Action = "swr:repo:deleteRepoShare"
-	ShowShare         Action = "swr:repo:getRepoShare"
-	ListShares        Action = "swr:repo:listRepoShares"
-	CreateTrigger     Action = "swr:repo:createTrigger"
-	UpdateTrigger     Action = "swr:repo:updateTrigger"
-	DeleteTrigger     Action = "swr:repo:deleteTrigger"
-	ShowTrigger       Action = "swr:repo:getTrigger"
-	ListTriggers      Action = "swr:repo:listTriggers"
-	CreateRetention   Action = "swr:repo:createRetention"
-	UpdateRetention   Action = "swr:repo:updateRetention"
-	DeleteRetention   Action = "swr:repo:deleteRetention"
-	ShowRetention     Action = "swr:repo:getRetention"
-	ListRetentions    Action = "swr:repo:listRetentions"
-	ListRetained      Action = "swr:repo:listRetentionHistories"
-	ConfirmRetention  Action = "swr:repo:confirmRetention"
-	SimulateRetention Action = "swr:repo:simulateRetention"
-	CreateSync        Action = "swr:repo:createAutoSyncRepoJob"
-	SyncNow           Action = "swr:repo:createManualSyncRepoJob"
-	DeleteSync        Action = "swr:repo:deleteAutoSyncRepoJob"
-	ListSyncs         Action = "swr:repo:listAutoSyncRepoJobs"
-	ShowSync          Action = "swr:repo:getSyncRepoJobInfo"
+	CreateRepo      Action = "swr:repo:createRepo"
+	DeleteRepo      Action = "swr:repo:deleteRepo"
+	UpdateRepo      Action = "swr:repo:updateRepo"
+	ShowRepo        Action = "swr:repo:getRepo"
+	ListRepos       Action = "swr:repo:listRepos"
+	ListSharedRepos Action = "swr:repo:listSharedRepos"
+	Pull            Action = "swr:repo:download"
+	Push            Action = "swr:repo:upload"
+	ListTags        Action = "swr:repo:listRepoTags"
+	CreateTag       Action = "swr:repo:createRepoTag"
+	DeleteTag       Action = "swr:repo:deleteRepoTag"
+	RestoreTag      Action = "swr:repo:restoreRepoTag"
+	RollbackTag     Action = "swr:repo:rollbackRepoTag"
+	RollbackRepo    Action = "swr:repo:rollbackRepo"
+	GrantRepo       Action = "swr:repo:createRepoAccess"
+	ChangeRepoGrant Action = "swr:repo:updateRepoAccess"
+	RevokeRepo      Action = "swr:repo:deleteRepoAccess"
+	ShowRepoGrants  Action = "swr:repo:getRepoAccess"
+	CreateDomain    Action = "swr:repo:createRepoDomain"
+	UpdateDomain    Action = "swr:repo:updateRepoDomain"
+	DeleteDomain    Action = "swr:repo:deleteRepoDomain"
+	ShowDomain      Action = "swr:repo:getRepoDomain"
+	ListDomains     Action = "swr:repo:listRepoDomains"
+	CreateShare     Action = "swr:repo:createRepoShare"
+	UpdateShare     Action = "swr:repo:updateRepoShare"
+	DeleteShare     Action = "swr:repo:deleteRepoShare"
+	ShowShare       Action = "swr:repo:getRepoShare"
+	ListShares      Action = "swr:repo:listRepoShares"
+	CreateTrigger   Action = "swr:repo:createTrigger"
+	UpdateTrigger   Action = "swr:repo:updateTrigger"
+	DeleteTrigger   Action = "swr:repo:deleteTrigger"
+	ShowTrigger     Action = "swr:repo:getTrigger"
+	ListTriggers    Action = "swr:repo:listTriggers"
+	CreateRetention Action = "swr:repo:createRetention"
+	UpdateRetention Action = "swr:repo:updateRetention"
+	DeleteRetention Action = "swr:repo:deleteRetention"
+	ShowRetention   Action = "swr:repo:getRetention"
+	ListRetentions  Action = "swr:repo:listRetentions"
+	ListRetained    Action = "swr:repo:listRetentionHistories"
+	ConfirmRetained Action = "swr:repo:confirmRetention"
+	TryRetention    Action = "swr:repo:simulateRetention"
+	CreateSync      Action = "swr:repo:createAutoSyncRepoJob"
+	SyncNow         Action = "swr:repo:createManualSyncRepoJob"
+	DeleteSync      Action = "swr:repo:deleteAutoSyncRepoJob"
+	ListSyncs       Action = "swr:repo:listAutoSyncRepoJobs"
+	ShowSync        Action = "swr:repo:getSyncRepoJobInfo"
 
 	CreateLogin  Action = "swr::createLoginSecret"
 	CreateAgency Action = "swr::createAgency"
@@ -171,49 +174,52 @@ var rules = map[Action]rule{
 	ShowOrgGrants:  organization(Read, "see the rights on"),
 	UploadPage:     organization(Edit, "push to"),
 
-	CreateRepo:        organization(Edit, "create"),
-	DeleteRepo:        content(Manage, "delete"),
-	UpdateRepo:        content(Edit, "change"),
-	ShowRepo:          content(Read, "see"),
-	ListRepos:         {scope: inAccount, org: Read, repo: Read, does: "list repositories"},
-	ListSharedRepos:   {scope: inAccount, does: "list shared repositories"},
-	Pull:              {scope: onContent, org: Read, repo: Read, public: true, shared: true, does: "pull from"},
-	Push:              organization(Edit, "push to"),
-	ListTags:          content(Read, "list tags of"),
-	CreateTag:         organization(Edit, "tag images in"),
-	DeleteTag:         content(Manage, "delete images of"),
-	GrantRepo:         {scope: onContent, org: Edit, repo: Manage, does: "grant rights on"},
-	ChangeRepoGrant:   {scope: onContent, org: Edit, repo: Manage, does: "change rights on"},
-	RevokeRepo:        {scope: onContent, org: Edit, repo: Manage, does: "revoke rights on"},
-	ShowRepoGrants:    content(Read, "see the rights on"),
-	CreateDomain:      content(Manage, "share"),
-	UpdateDomain:      content(Manage, "share"),
-	DeleteDomain:      content(Manage, "end the sharing of"),
-	ShowDomain:        content(Read, "see the sharing of"),
-	ListDomains:       content(Read, "see the sharing of"),
-	CreateShare:       content(Manage, "share"),
-	UpdateShare:       content(Manage, "share"),
-	DeleteShare:       content(Manage, "end the sharing of"),
-	ShowShare:         content(Read, "see the sharing of"),
-	ListShares:        content(Read, "see the sharing of"),
-	CreateTrigger:     content(Edit, "create triggers on"),
-	UpdateTrigger:     content(Edit, "change triggers on"),
-	DeleteTrigger:     content(Edit, "delete triggers on"),
-	ShowTrigger:       content(Read, "see the triggers on"),
-	ListTriggers:      content(Read, "see the triggers on"),
-	CreateRetention:   content(Manage, "set the retention of"),
-	UpdateRetention:   content(Manage, "set the retention of"),
-	DeleteRetention:   content(Manage, "end the retention of"),
-	ShowRetention:     content(Read, "see the retention of"),
-	ListRetentions:    content(Read, "see the retention of"),
-	ListRetained:      content(Read, "see the retention of"),
-	ConfirmRetention:  content(Manage, "set the retention of"),
-	SimulateRetention: content(Manage, "try the retention of"),
-	CreateSync:        content(Manage, "synchronize"),
-	SyncNow:           content(Manage, "synchronize"),
-	DeleteSync:        content(Manage, "end the synchronization of"),
-	ListSyncs:         content(Read, "see the synchronization of"),
-	ShowSync:          {scope: inAccount, org: Read, repo: Read, does: "see the synchronization"},
+	CreateRepo:      organization(Edit, "create"),
+	DeleteRepo:      content(Manage, "delete"),
+	UpdateRepo:      content(Edit, "change"),
+	ShowRepo:        content(Read, "see"),
+	ListRepos:       {scope: inAccount, org: Read, repo: Read, does: "list repositories"},
+	ListSharedRepos: {scope: inAccount, does: "list shared repositories"},
+	Pull:            {scope: onContent, org: Read, repo: Read, public: true, shared: true, does: "pull from"},
+	Push:            organization(Edit, "push to"),
+	ListTags:        content(Read, "list tags of"),
+	CreateTag:       organization(Edit, "tag images in"),
+	DeleteTag:       content(Manage, "delete images of"),
+	RestoreTag:      organization(Edit, "restore tags of"),
+	RollbackTag:     organization(Edit, "roll back tags of"),
+	RollbackRepo:    content(Manage, "roll back"),
+	GrantRepo:       {scope: onContent, org: Edit, repo: Manage, does: "grant rights on"},
+	ChangeRepoGrant: {scope: onContent, org: Edit, repo: Manage, does: "change rights on"},
+	RevokeRepo:      {scope: onContent, org: Edit, repo: Manage, does: "revoke rights on"},
+	ShowRepoGrants:  content(Read, "see the rights on"),
+	CreateDomain:    content(Manage, "share"),
+	UpdateDomain:    content(Manage, "share"),
+	DeleteDomain:    content(Manage, "end the sharing of"),
+	ShowDomain:      content(Read, "see the sharing of"),
+	ListDomains:     content(Read, "see the sharing of"),
+	CreateShare:     content(Manage, "share"),
+	UpdateShare:     content(Manage, "share"),
+	DeleteShare:     content(Manage, "end the sharing of"),
+	ShowShare:       content(Read, "see the sharing of"),
+	ListShares:      content(Read, "see the sharing of"),
+	CreateTrigger:   content(Edit, "create triggers on"),
+	UpdateTrigger:   content(Edit, "change triggers on"),
+	DeleteTrigger:   content(Edit, "delete triggers on"),
+	ShowTrigger:     content(Read, "see the triggers on"),
+	ListTriggers:    content(Read, "see the triggers on"),
+	CreateRetention: content(Manage, "set the retention of"),
+	UpdateRetention: content(Manage, "set the retention of"),
+	DeleteRetention: content(Manage, "end the retention of"),
+	ShowRetention:   content(Read, "see the retention of"),
+	ListRetentions:  content(Read, "see the retention of"),
+	ListRetained:    content(Read, "see the retention of"),
+	ConfirmRetained: content(Manage, "set the retention of"),
+	TryRetention:    content(Manage, "try the retention of"),
+	CreateSync:      content(Manage, "synchronize"),
+	SyncNow:         content(Manage, "synchronize"),
+	DeleteSync:      content(Manage, "end the synchronization of"),
+	ListSyncs:       content(Read, "see the synchronization of"),
+	ShowSync:        {scope: inAccount, org: Read, repo: Read, does: "see the synchronization"},
 
 	CreateLogin:  {scope: inAccount, does: "make a login command"},
 	CreateAgency: {scope: onAccount, does: "let the registry act for it"},

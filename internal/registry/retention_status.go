@@ -104,7 +104,7 @@ func momentOf(micros int64) time.Time {
 // Errors: RuleUnknown, RepoUnknown, Denied, Unauthorized.
 func (r *Registry) ConfirmRetention(ctx context.Context, who iam.Caller, name oci.Name, id int64) error {
 	return r.update(ctx, func(tx *db.Tx) error {
-		return r.onRules(tx, who, name, iam.ConfirmRetention, "", func(rp repoRow) error {
+		return r.onRules(tx, who, name, iam.ConfirmRetained, "", func(rp repoRow) error {
 			state, err := db.One[string](tx.Context(), tx, `SELECT state FROM repo_retention WHERE repository = $1 AND id = $2`+tx.ForUpdate(), rp.ID, id)
 			switch {
 			case errors.Is(err, db.ErrNone):
