@@ -59,6 +59,9 @@ const (
 	ListTags        Action = "swr:repo:listRepoTags"
 	CreateTag       Action = "swr:repo:createRepoTag"
 	DeleteTag       Action = "swr:repo:deleteRepoTag"
+	RestoreTag      Action = "swr:repo:restoreRepoTag"
+	RollbackTag     Action = "swr:repo:rollbackRepoTag"
+	RollbackRepo    Action = "swr:repo:rollbackRepo"
 	GrantRepo       Action = "swr:repo:createRepoAccess"
 	ChangeRepoGrant Action = "swr:repo:updateRepoAccess"
 	RevokeRepo      Action = "swr:repo:deleteRepoAccess"
@@ -180,6 +183,9 @@ var rules = map[Action]rule{
 	ListTags:        content(Read, "list tags of"),
 	CreateTag:       organization(Edit, "tag images in"),
 	DeleteTag:       content(Manage, "delete images of"),
+	RestoreTag:      organization(Edit, "restore tags of"),
+	RollbackTag:     organization(Edit, "roll back tags of"),
+	RollbackRepo:    content(Manage, "roll back"),
 	GrantRepo:       {scope: onContent, org: Edit, repo: Manage, does: "grant rights on"},
 	ChangeRepoGrant: {scope: onContent, org: Edit, repo: Manage, does: "change rights on"},
 	RevokeRepo:      {scope: onContent, org: Edit, repo: Manage, does: "revoke rights on"},
