@@ -62,3 +62,6 @@ func (r *Registry) DailyNow(ctx context.Context) error {
 
 // NextMidnight is nextMidnight.
 var NextMidnight = nextMidnight
+
+// FlushPulls writes the counts of pulls now.
+func (r *Registry) FlushPulls(ctx context.Context) error { return r.flushPulls(ctx) }
