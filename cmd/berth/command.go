@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), jobCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -34,6 +34,8 @@ type options struct {
 	user          string
 	description   string
 	kind, state   string // of jobs
+	keep, days    string // of a rule of retention to try
+	except        string
 	admin         bool
 	remove        bool
 	deep          bool

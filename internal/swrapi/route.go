@@ -32,6 +32,7 @@ func routes() [][]route {
 		archiveRoutes,
 		triggerRoutes,
 		retentionRoutes,
+		retentionActRoutes,
 		syncRoutes,
 		accessoryRoutes,
 		accessDomainRoutes,
