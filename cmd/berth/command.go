@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), jobCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), clusterCommands(), signingCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -39,6 +39,7 @@ type options struct {
 	deep          bool
 	passwordStdin bool
 	drop          bool
+	cluster       clusterFlags
 	set           settable
 }
 

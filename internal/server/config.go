@@ -34,6 +34,7 @@ type Config struct {
 	Quotas         Quotas
 	Sharing        Sharing
 	Logins         Logins
+	Triggers       Triggers
 	Regions        []string // that images can be synchronized to
 	Storage        Storage
 	Errors         string // of the management API: list or object
@@ -115,6 +116,12 @@ type Sharing struct {
 // Logins to the registry that clients ask the management API for.
 type Logins struct{ Life time.Duration }
 
+// Triggers that change workloads in clusters.
+type Triggers struct {
+	Deadline    time.Duration // of a rollout without progress
+	InsecureTLS bool          // accounts may register clusters whose certificates are not checked
+}
+
 // Storage keeps room for the database to delete.
 type Storage struct {
 	ReserveBytes   Size
@@ -166,6 +173,7 @@ func Default() Config {
 		Retention:     Retention{Days: 365, Num: 1000},
 		Quotas:        Quotas{Shares: 500},
 		Logins:        Logins{Life: 24 * time.Hour},
+		Triggers:      Triggers{Deadline: 10 * time.Minute},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
 	}
@@ -216,6 +224,8 @@ func (c *Config) Keys() []Key {
 		{"quotas.shares", (*intValue)(&c.Quotas.Shares), "`number` of accounts and organizations that one repository is shared with, 0 for any"},
 		{"sharing.allow_unknown_targets", (*boolValue)(&c.Sharing.AllowUnknownTargets), "a repository may be shared with an account that does not exist yet"},
 		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
+		{"triggers.deadline", (*durationValue)(&c.Triggers.Deadline), "`time` without progress after which a rollout has failed, where the workload does not say"},
+		{"triggers.insecure_tls", (*boolValue)(&c.Triggers.InsecureTLS), "accounts may register clusters whose certificates are not checked"},
 		{"regions", (*namesValue)(&c.Regions), "`names` of the regions that images can be synchronized to"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/blob/fsblob"
 	"berth.dev/berth/internal/db"
+	outbound "berth.dev/berth/internal/dial"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/retention"
+	"berth.dev/berth/internal/trigger"
 )
 
 // A core is a registry without its HTTP surfaces: what the server and a
@@ -26,6 +29,7 @@ type core struct {
 	blobs    *blob.Store
 	jobs     *job.Queue
 	registry *registry.Registry
+	triggers *trigger.Triggers
 	region   string
 }
 
@@ -92,7 +96,12 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Jobs:          c.jobs,
 		Log:           log,
 	})
+	c.triggers = trigger.New(c.db, c.iam, c.registry, trigger.Options{
+		Dialer: outbound.New(outbound.Rules{}), Host: hostOf(cfg.ExternalURL), Insecure: cfg.Triggers.InsecureTLS,
+		Deadline: cfg.Triggers.Deadline, Log: log,
+	})
 	c.jobs.Register(c.registry.Kinds()...)
+	c.jobs.Register(c.triggers.Kinds()...)
 	return c, nil
 }
 
@@ -149,4 +158,13 @@ func (c *core) bootstrap(ctx context.Context, password string) (*firstStart, err
 	}
 	first.organization = firstOrg
 	return first, nil
+}
+
+// hostOf is the host of an address, by which images are named; empty of none.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }

@@ -31,6 +31,7 @@ func routes() [][]route {
 		grantRoutes,
 		archiveRoutes,
 		triggerRoutes,
+		clusterRoutes,
 		retentionRoutes,
 		syncRoutes,
 		accessoryRoutes,
