@@ -104,9 +104,12 @@ const (
 	ListQuotas   Action = "swr::listQuotas"
 	ShowOverview Action = "swr::getDomainOverview"
 	ShowReports  Action = "swr::getDomainResourceReports"
-	ListJobs     Action = "swr::listJobs"
-	RetryJob     Action = "swr::retryJob"
-	CancelJob    Action = "swr::cancelJob"
+
+	ShowSettings   Action = "swr::getDomainSettings"
+	UpdateSettings Action = "swr::updateDomainSettings"
+	ListJobs       Action = "swr::listJobs"
+	RetryJob       Action = "swr::retryJob"
+	CancelJob      Action = "swr::cancelJob"
 )
 
 // The actions on accounts, users and access keys.
@@ -228,9 +231,12 @@ var rules = map[Action]rule{
 	ListQuotas:   {scope: inAccount, does: "see quotas"},
 	ShowOverview: {scope: inAccount, does: "see the overview"},
 	ShowReports:  {scope: inAccount, does: "see the reports"},
-	ListJobs:     {scope: onAccount, does: "list jobs"},
-	RetryJob:     {scope: onAccount, does: "retry jobs"},
-	CancelJob:    {scope: onAccount, does: "cancel jobs"},
+
+	ShowSettings:   {scope: inAccount, does: "see the settings of the account"},
+	UpdateSettings: {scope: onAccount, does: "change the settings of the account"},
+	ListJobs:       {scope: onAccount, does: "list jobs"},
+	RetryJob:       {scope: onAccount, does: "retry jobs"},
+	CancelJob:      {scope: onAccount, does: "cancel jobs"},
 
 	CreateAccount: {scope: onInstallation, does: "create accounts"},
 	UpdateAccount: {scope: onInstallation, does: "change accounts"},

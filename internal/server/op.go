@@ -40,7 +40,7 @@ func (o Op[In, Out]) endpoint() endpoint {
 // endpoints is the table of everything the socket serves.
 func endpoints() []endpoint {
 	return []endpoint{
-		CreateAccount.endpoint(), ListAccounts.endpoint(), EnableAccount.endpoint(), ChangeAccount.endpoint(),
+		CreateAccount.endpoint(), ListAccounts.endpoint(), EnableAccount.endpoint(), ChangeAccount.endpoint(), ShowSettings.endpoint(),
 		CreateUser.endpoint(), ListUsers.endpoint(), SetPassword.endpoint(), EnableUser.endpoint(), SetAdmin.endpoint(), DeleteUser.endpoint(), ChangeUser.endpoint(),
 		CreateKey.endpoint(), ListKeys.endpoint(), EnableKey.endpoint(), DeleteKey.endpoint(), ChangeKey.endpoint(), RotateSigning.endpoint(),
 		CreateOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),

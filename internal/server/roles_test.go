@@ -167,6 +167,9 @@ var whoMay = map[string]row{
 	"RetryJob":  {administer, "", "", 404, "4040113"},
 	"CancelJob": {administer, "", "", 404, "4040113"},
 
+	"ShowDomainSettings":   {login, "", "", 200, ""},
+	"UpdateDomainSettings": {administer, "", noJSON, 400, badBody},
+
 	"CreateSecret":              {login, "", "", 200, ""},
 	"CreateAuthorizationToken":  {login, "", "", 200, ""},
 	"ListQuotas":                {login, "", "", 200, ""},

@@ -40,6 +40,7 @@ func routes() [][]route {
 		sharedRoutes,
 		loginRoutes,
 		accountRoutes,
+		settingsRoutes,
 		jobRoutes,
 	}
 }
