@@ -117,6 +117,7 @@ const (
 	CreateAccount Action = "iam:accounts:createAccount"
 	UpdateAccount Action = "iam:accounts:updateAccount"
 	ListAccounts  Action = "iam:accounts:listAccounts"
+	ShowAccount   Action = "iam:accounts:getAccount"
 	RotateKeys    Action = "iam:installation:rotateSigningKeys"
 	CreateUser    Action = "iam:users:createUser"
 	UpdateUser    Action = "iam:users:updateUser"
@@ -138,7 +139,7 @@ const (
 type scope uint8
 
 const (
-	onInstallation scope = iota + 1 // the operator
+	onInstallation scope = iota + 1 // an administrator of the first account
 	onAccount                       // an administrator of the account
 	onUser                          // an administrator of the account, or the user himself
 	inAccount                       // every user of the account
@@ -154,6 +155,7 @@ type rule struct {
 	org, repo Right
 	public    bool   // also allowed on a public repository, for everyone
 	shared    bool   // also allowed on a repository of another account that is shared with the caller's
+	own       bool   // also allowed to every user about his own account
 	users     bool   // also allowed to every user of the account, where Options.UsersCreate is set
 	does      string // for sentences: "You may not <does> <name>"
 }
@@ -240,7 +242,8 @@ var rules = map[Action]rule{
 
 	CreateAccount: {scope: onInstallation, does: "create accounts"},
 	UpdateAccount: {scope: onInstallation, does: "change accounts"},
-	ListAccounts:  {scope: inAccount, does: "list accounts"},
+	ListAccounts:  {scope: onInstallation, does: "list accounts"},
+	ShowAccount:   {scope: onInstallation, own: true, does: "see other accounts"},
 	RotateKeys:    {scope: onInstallation, does: "rotate signing keys"},
 	CreateUser:    {scope: onAccount, does: "create users"},
 	UpdateUser:    {scope: onAccount, does: "change users"},

@@ -35,6 +35,7 @@ type Config struct {
 	Sharing        Sharing
 	Logins         Logins
 	Triggers       Triggers
+	Outbound       Outbound
 	Regions        []string // that images can be synchronized to
 	Storage        Storage
 	Errors         string // of the management API: list or object
@@ -120,6 +121,12 @@ type Logins struct{ Life time.Duration }
 type Triggers struct {
 	Deadline    time.Duration // of a rollout without progress
 	InsecureTLS bool          // accounts may register clusters whose certificates are not checked
+}
+
+// Outbound says which addresses are connected to where users choose the target.
+type Outbound struct {
+	Allow []netip.Prefix // although they are of this machine or its network alone
+	Deny  []netip.Prefix
 }
 
 // Storage keeps room for the database to delete.
@@ -226,6 +233,8 @@ func (c *Config) Keys() []Key {
 		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
 		{"triggers.deadline", (*durationValue)(&c.Triggers.Deadline), "`time` without progress after which a rollout has failed, where the workload does not say"},
 		{"triggers.insecure_tls", (*boolValue)(&c.Triggers.InsecureTLS), "accounts may register clusters whose certificates are not checked"},
+		{"outbound.allow", (*prefixesValue)(&c.Outbound.Allow), "`networks` that targets chosen by users may be in although they are loopback or link-local"},
+		{"outbound.deny", (*prefixesValue)(&c.Outbound.Deny), "`networks` that targets chosen by users may not be in"},
 		{"regions", (*namesValue)(&c.Regions), "`names` of the regions that images can be synchronized to"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},

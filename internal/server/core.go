@@ -28,6 +28,7 @@ type core struct {
 	disk     *fsblob.Driver
 	blobs    *blob.Store
 	jobs     *job.Queue
+	dialer   *outbound.Dialer // to targets that users choose
 	registry *registry.Registry
 	triggers *trigger.Triggers
 	region   string
@@ -75,6 +76,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Reserve: blob.Reserve{Bytes: int64(cfg.Storage.ReserveBytes), Percent: cfg.Storage.ReservePercent},
 	})
 	c.jobs = job.NewQueue(c.db, log)
+	c.dialer = outbound.New(outbound.Rules{Allow: cfg.Outbound.Allow, Deny: cfg.Outbound.Deny})
 	c.registry = registry.New(c.db, c.iam, c.blobs, registry.Options{
 		// The registry takes zero for its own default; here it means at once.
 		Grace:         max(cfg.Collection.Grace, 1),
@@ -97,7 +99,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Log:           log,
 	})
 	c.triggers = trigger.New(c.db, c.iam, c.registry, trigger.Options{
-		Dialer: outbound.New(outbound.Rules{}), Host: hostOf(cfg.ExternalURL), Insecure: cfg.Triggers.InsecureTLS,
+		Dialer: c.dialer, Host: hostOf(cfg.ExternalURL), Insecure: cfg.Triggers.InsecureTLS,
 		Deadline: cfg.Triggers.Deadline, Log: log,
 	})
 	c.jobs.Register(c.registry.Kinds()...)
