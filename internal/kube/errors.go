@@ -139,7 +139,7 @@ func connectError(err error) error {
 		connected.Part, connected.Err = PartTLS, invalid
 	case errors.As(err, &verify):
 		connected.Part, connected.Err = PartTLS, verify
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		connected.Part, connected.Err = PartTLS, errors.New("the server does not speak TLS")
 	case errors.As(err, &alert):
 		connected.Part, connected.Err = PartTLS, alert

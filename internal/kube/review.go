@@ -8,18 +8,19 @@ import (
 	"strings"
 )
 
-// A permission is what a trigger needs in a namespace.
+// A permission is what a trigger uses in a namespace.
 type permission struct {
 	group, resource string
 	verbs           []string
+	optional        bool // without it only a reason is less exact
 }
 
 // permissions are all of them; Manifest gives these and no others.
 var permissions = []permission{
-	{"apps", "deployments", []string{"get", "list", "watch", "patch"}},
-	{"apps", "statefulsets", []string{"get", "list", "watch", "patch"}},
-	{"", "pods", []string{"list"}},
-	{"", "events", []string{"list"}},
+	{"apps", "deployments", []string{"get", "list", "watch", "patch"}, false},
+	{"apps", "statefulsets", []string{"get", "list", "watch", "patch"}, false},
+	{"", "pods", []string{"list"}, false},
+	{"", "events", []string{"list"}, true},
 }
 
 // Version asks the server who it is: "v1.36.3".
@@ -38,6 +39,9 @@ func (c *Client) Lacks(ctx context.Context, namespaces []string) (string, error)
 	}
 	for _, ns := range namespaces {
 		for _, p := range permissions {
+			if p.optional {
+				continue
+			}
 			var lacking []string
 			for _, verb := range p.verbs {
 				ok, err := c.allowed(ctx, ns, p.group, p.resource, verb)

@@ -25,7 +25,7 @@ type Options struct {
 	Insecure bool          // an account may leave the certificates of its clusters unchecked
 	Deadline time.Duration // a rollout without progress has failed after this, where the workload does not say; default 10 min
 	Longest  time.Duration // a rollout is not watched longer; default 1 h
-	Pause    time.Duration // before a cluster that was away is tried the second time; default 5 s
+	Pause    time.Duration // before a cluster that was away is tried the second time; default 2 s
 	Log      *slog.Logger
 }
 
@@ -43,7 +43,7 @@ type Triggers struct {
 func New(d *db.DB, a *iam.Authority, r *registry.Registry, o Options) *Triggers {
 	o.Deadline = cmp.Or(o.Deadline, 10*time.Minute)
 	o.Longest = cmp.Or(o.Longest, time.Hour)
-	o.Pause = cmp.Or(o.Pause, 5*time.Second)
+	o.Pause = cmp.Or(o.Pause, 2*time.Second)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return &Triggers{db: d, iam: a, reg: r, o: o, log: o.Log}
 }

@@ -27,10 +27,10 @@ type sight struct {
 // A watching is a rollout that is being watched.
 type watching struct {
 	*delivery
-	w      *kube.Workload
-	status string    // that changed last
-	since  time.Time // when it did
-	lost   time.Time // when the API server was last there; zero: it is
+	w     *kube.Workload
+	best  int64     // replicas that had the image, and those of them that were ready, at most
+	since time.Time // when there were so many
+	lost  time.Time // when the API server was last there; zero: it is
 }
 
 // watch follows a rollout to its end, or until its time is over, or until it is
@@ -132,8 +132,9 @@ func (x *watching) judge(ctx context.Context) verdict {
 		return failed("It was superseded: the image or the annotation of %s was changed by somebody else during the rollout.", x.ref)
 	}
 	v := stands(x.ref.Kind, x.w)
-	if status := fmt.Sprint(x.w.Status.ObservedGeneration, x.w.Status.UpdatedReplicas, x.w.Status.ReadyReplicas, x.w.Status.AvailableReplicas, x.w.Status.Replicas); status != x.status {
-		x.status, x.since = status, time.Now()
+	// What goes up and down, as pods do that crash, is no progress.
+	if s := x.w.Status; s.ObservedGeneration >= x.w.Metadata.Generation && s.UpdatedReplicas+s.AvailableReplicas > x.best {
+		x.best, x.since = s.UpdatedReplicas+s.AvailableReplicas, time.Now()
 	}
 	switch {
 	case !v.ended:

@@ -152,7 +152,7 @@ func (c *Cluster) Close() error {
 			problems = append(problems, err)
 		}
 		killed := time.AfterFunc(5*time.Second, func() { _ = p.Process.Kill() }) // a control plane that hangs has nothing to lose
-		_ = p.Wait()                                                               // how it ended does not matter
+		_ = p.Wait()                                                             // how it ended does not matter
 		killed.Stop()
 	}
 	return errors.Join(append(problems, os.RemoveAll(c.dir))...)
