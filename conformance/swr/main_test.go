@@ -72,6 +72,10 @@ func run(m *testing.M) (code int) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		if err := w.clusters(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		worlds = append(worlds, w)
 	}
 	code = m.Run()
@@ -82,7 +86,7 @@ func run(m *testing.M) (code int) {
 }
 
 // settings of both servers.
-var settings = []string{"--regions", "region-2", "--organizations-per-account", "1000"}
+var settings = []string{"--regions", "region-2", "--organizations-per-account", "1000", "--outbound-allow", "127.0.0.0/8"}
 
 // allSeen proves that the tests together had a success of every operation.
 func allSeen() (code int) {
