@@ -81,7 +81,7 @@ docker_command() {
 # proxy alone: a module that requires it and puts the published modules in the
 # place of its own folders, as its go.mod asks for.
 kubernetes() {
-  local version=$1 begin=$SECONDS work name mod staged=v0.${1#v1.}
+  local version=$1 begin=$SECONDS work name mod flags staged=v0.${1#v1.}
   if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     say "have Kubernetes in $KUBEBUILDER_ASSETS"
     return
@@ -94,8 +94,9 @@ kubernetes() {
   mkdir -p "$tools/kube"
   (
     export CGO_ENABLED=0 GOFLAGS='-buildvcs=false -mod=mod -p=2' GOGC=200 GOWORK=off
-    cd "$work"
+    cd "$work" || exit 1
     mod=$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
+    [ -n "$mod" ] || exit 1
     {
       echo "module berth.dev/kubernetes"
       grep -m1 '^go ' "$mod"
@@ -104,11 +105,11 @@ kubernetes() {
       sed -n "s#^\t\(k8s.io/[a-z-]*\) => ./staging/.*#replace \1 => \1 $staged#p" "$mod"
     } >go.mod
     printf '//go:build tools\n\npackage tools\n\nimport (\n\t_ "k8s.io/kubernetes/cmd/kube-apiserver/app"\n\t_ "k8s.io/kubernetes/cmd/kube-controller-manager/app"\n)\n' >tools.go
-    go mod tidy
+    go mod tidy || exit 1
+    flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1"
+    flags="$flags -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
     for name in kube-apiserver kube-controller-manager; do
-      go build -trimpath -o "$work/$name" -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version \
-        -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")" "k8s.io/kubernetes/cmd/$name"
-      mv "$work/$name" "$tools/kube/$name"
+      go build -trimpath -o "$work/$name" -ldflags "$flags" "k8s.io/kubernetes/cmd/$name" && mv "$work/$name" "$tools/kube/$name" || exit 1
     done
   ) >"$work/log" 2>&1 || {
     tail -50 "$work/log" >&2
