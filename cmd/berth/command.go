@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), jobCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -40,6 +40,7 @@ type options struct {
 	passwordStdin bool
 	drop          bool
 	set           settable
+	undo          undoing
 }
 
 // settable are the texts that the commands called set change; nil: left out.

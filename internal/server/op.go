@@ -48,6 +48,7 @@ func endpoints() []endpoint {
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
+		ListDeletedTags.endpoint(), RestoreTag.endpoint(), RollbackTag.endpoint(), RollbackRepo.endpoint(),
 		Fsck.endpoint(),
 	}
 }
