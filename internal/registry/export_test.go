@@ -31,3 +31,6 @@ func (r *Registry) KeepNewest(table, which string, name oci.Name, keep int) erro
 
 // Check is what CreateTrigger asks of a trigger.
 func (t Trigger) Check() error { return t.check() }
+
+// FlushPulls writes the counts of pulls now.
+func (r *Registry) FlushPulls(ctx context.Context) error { return r.flushPulls(ctx) }
