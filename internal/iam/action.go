@@ -87,6 +87,8 @@ const (
 	ShowRetention   Action = "swr:repo:getRetention"
 	ListRetentions  Action = "swr:repo:listRetentions"
 	ListRetained    Action = "swr:repo:listRetentionHistories"
+	ConfirmRetained Action = "swr:repo:confirmRetention"
+	TryRetention    Action = "swr:repo:simulateRetention"
 	CreateSync      Action = "swr:repo:createAutoSyncRepoJob"
 	SyncNow         Action = "swr:repo:createManualSyncRepoJob"
 	DeleteSync      Action = "swr:repo:deleteAutoSyncRepoJob"
@@ -211,6 +213,8 @@ var rules = map[Action]rule{
 	ShowRetention:   content(Read, "see the retention of"),
 	ListRetentions:  content(Read, "see the retention of"),
 	ListRetained:    content(Read, "see the retention of"),
+	ConfirmRetained: content(Manage, "set the retention of"),
+	TryRetention:    content(Manage, "try the retention of"),
 	CreateSync:      content(Manage, "synchronize"),
 	SyncNow:         content(Manage, "synchronize"),
 	DeleteSync:      content(Manage, "end the synchronization of"),

@@ -22,7 +22,7 @@ var matrix = []struct {
 	{[]Action{CreateRepo, Push, UploadPage, CreateTag, RestoreTag, RollbackTag}, "o3 o7 admin"},
 	{[]Action{UpdateRepo, CreateTrigger, UpdateTrigger, DeleteTrigger}, "o3 o7 r3 r7 admin"},
 	{[]Action{DeleteTag, RollbackRepo, DeleteRepo, CreateDomain, UpdateDomain, DeleteDomain, CreateShare, UpdateShare, DeleteShare}, "o7 r7 admin"},
-	{[]Action{CreateRetention, UpdateRetention, DeleteRetention, CreateSync, SyncNow, DeleteSync}, "o7 r7 admin"},
+	{[]Action{CreateRetention, UpdateRetention, DeleteRetention, ConfirmRetained, TryRetention, CreateSync, SyncNow, DeleteSync}, "o7 r7 admin"},
 	{[]Action{GrantOrg, ChangeOrgGrant, RevokeOrg, DeleteOrg}, "o7 admin"},
 	{[]Action{GrantRepo, ChangeRepoGrant, RevokeRepo}, "o3 o7 r7 admin"},
 	{[]Action{CreateOrg, CreateUser, UpdateUser, DeleteUser, ListUsers, SetPassword, CreateKey, ListKeys, UpdateSettings}, "admin"},

@@ -62,6 +62,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	defer others.Wait()
 	others.Go(func() { r.runArchives(ctx) })
 	others.Go(func() { r.runEvents(ctx) })
+	others.Go(func() { r.keepScheduling(ctx) })
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
 	timer := time.NewTimer(0)
