@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), clusterCommands(), signingCommands(), jobCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), clusterCommands(), signingCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -41,6 +41,7 @@ type options struct {
 	drop          bool
 	cluster       clusterFlags
 	set           settable
+	undo          undoing
 }
 
 // settable are the texts that the commands called set change; nil: left out.
