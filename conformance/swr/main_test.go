@@ -73,6 +73,10 @@ func run(m *testing.M) (code int) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		if err := w.clusters(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		worlds = append(worlds, w)
 	}
 	code = m.Run()
@@ -83,7 +87,7 @@ func run(m *testing.M) (code int) {
 }
 
 // settings of both servers.
-var settings = []string{"--regions", "region-2", "--organizations-per-account", "1000"}
+var settings = []string{"--regions", "region-2", "--organizations-per-account", "1000", "--outbound-allow", "127.0.0.0/8"}
 
 // neverGranted are operations that never succeed: what clients ask for is not to be had.
 var neverGranted = []string{"deleteDomain"}

@@ -173,6 +173,7 @@ func TestRulesGoWithTheirRepository(t *testing.T) {
 	o.Regions = withRegions.Regions
 	w := open(t, o)
 	app := w.repo("acme/app")
+	w.cluster("test", false)
 	w.must(w.CreateTrigger(w.ctx, w.admin, app, trigger(nil)))
 	w.must(w.CreateSync(w.ctx, w.admin, app, registry.Sync{SyncTarget: north}))
 	_, err := w.CreateRetention(w.ctx, w.admin, app, keep5)
@@ -209,6 +210,7 @@ func TestRulesGoWithTheirRepository(t *testing.T) {
 // retention and synchronization, 1 to look.
 func TestRightsOnRules(t *testing.T) {
 	w := open(t, withRegions)
+	w.cluster("test", false)
 	const app oci.Name = "acme/app"
 	w.push(app, "v1", w.image(app, "a"))
 	users := map[iam.Right]iam.Caller{iam.None: w.nobody}
@@ -299,6 +301,7 @@ func (w *world) repo(name oci.Name) oci.Name {
 // with it, or is refused; fsck finds the ones left behind.
 func TestRulesAndDeletionTogether(t *testing.T) {
 	w := open(t, withRegions)
+	w.cluster("test", false)
 	for range 10 {
 		app := w.repo("acme/app")
 		var wg sync.WaitGroup

@@ -126,6 +126,7 @@ func TestValidationNamesTheKey(t *testing.T) {
 		"retention.num=-1":             "retention.num: ",
 		"quotas.shares=-1":             "quotas.shares: ",
 		"logins.life=1s":               "logins.life: ",
+		"triggers.deadline=2h":         "triggers.deadline: ",
 		"regions=north,south":          "",
 		"regions=North":                "regions: ",
 		"regions=region-1":             "regions: ",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 
 	"berth.dev/berth/internal/blob"
@@ -16,6 +17,7 @@ import (
 	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/retention"
+	"berth.dev/berth/internal/trigger"
 )
 
 // A core is a registry without its HTTP surfaces: what the server and a
@@ -28,6 +30,7 @@ type core struct {
 	jobs     *job.Queue
 	dialer   *outbound.Dialer // to targets that users choose
 	registry *registry.Registry
+	triggers *trigger.Triggers
 	region   string
 }
 
@@ -95,7 +98,12 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Jobs:          c.jobs,
 		Log:           log,
 	})
+	c.triggers = trigger.New(c.db, c.iam, c.registry, trigger.Options{
+		Dialer: c.dialer, Host: hostOf(cfg.ExternalURL), Insecure: cfg.Triggers.InsecureTLS,
+		Deadline: cfg.Triggers.Deadline, Log: log,
+	})
 	c.jobs.Register(c.registry.Kinds()...)
+	c.jobs.Register(c.triggers.Kinds()...)
 	return c, nil
 }
 
@@ -152,4 +160,13 @@ func (c *core) bootstrap(ctx context.Context, password string) (*firstStart, err
 	}
 	first.organization = firstOrg
 	return first, nil
+}
+
+// hostOf is the host of an address, by which images are named; empty of none.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }

@@ -47,7 +47,9 @@ func endpoints() []endpoint {
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
+		ShowRetention.endpoint(), SimulateRetention.endpoint(), ConfirmRetention.endpoint(),
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
+		AddCluster.endpoint(), ListClusters.endpoint(), CheckCluster.endpoint(), DeleteCluster.endpoint(),
 		ListDeletedTags.endpoint(), RestoreTag.endpoint(), RollbackTag.endpoint(), RollbackRepo.endpoint(),
 		Fsck.endpoint(),
 	}
