@@ -95,6 +95,10 @@ const (
 	ListQuotas   Action = "swr::listQuotas"
 	ShowOverview Action = "swr::getDomainOverview"
 	ShowReports  Action = "swr::getDomainResourceReports"
+	CreateRegion Action = "swr::createRegion"
+	UpdateRegion Action = "swr::updateRegion"
+	DeleteRegion Action = "swr::deleteRegion"
+	ShowRegion   Action = "swr::getRegion"
 	ListJobs     Action = "swr::listJobs"
 	RetryJob     Action = "swr::retryJob"
 	CancelJob    Action = "swr::cancelJob"
@@ -211,6 +215,10 @@ var rules = map[Action]rule{
 	ListQuotas:   {scope: inAccount, does: "see quotas"},
 	ShowOverview: {scope: inAccount, does: "see the overview"},
 	ShowReports:  {scope: inAccount, does: "see the reports"},
+	CreateRegion: {scope: onInstallation, does: "register regions"},
+	UpdateRegion: {scope: onInstallation, does: "change regions"},
+	DeleteRegion: {scope: onInstallation, does: "remove regions"},
+	ShowRegion:   {scope: onInstallation, does: "see how regions are reached"},
 	ListJobs:     {scope: onAccount, does: "list jobs"},
 	RetryJob:     {scope: onAccount, does: "retry jobs"},
 	CancelJob:    {scope: onAccount, does: "cancel jobs"},
