@@ -15,15 +15,20 @@ func accountCommands() []command {
 		{name: "account list", short: "List accounts", examples: `berth account list`, run: listAccounts},
 		{
 			name: "account set", args: "NAME",
-			short: "Say where an account stands in a directory of organizations",
-			long:  "Rules can ask for it. Nothing else comes of it; an empty text takes it away.",
-			examples: `berth account set acme --org-id o-1a2b --org-path root/eu/acme
+			short: "Change the settings of an account, or say where it stands in a directory of organizations",
+			long:  "Rules can ask where it stands. Nothing else comes of that; an empty text takes it away.",
+			examples: `berth account set acme --undelete 14d --retention-guard=true
+				berth account set acme --undelete default
+				berth account set acme --org-id o-1a2b --org-path root/eu/acme
 				berth account set acme --org-id "" --org-path ""`,
 			flags: join(
 				givenFlag("org-id", "`id` of the account's organization", func(o *options) **string { return &o.set.orgID }),
-				givenFlag("org-path", "`path` of the account in it", func(o *options) **string { return &o.set.orgPath })),
+				givenFlag("org-path", "`path` of the account in it", func(o *options) **string { return &o.set.orgPath }),
+				givenFlag("undelete", "`time` that deleted and overwritten tags can come back", func(o *options) **string { return &o.set.undelete }),
+				givenFlag("retention-guard", "`true`: a retention policy that would delete most of a repository waits to be confirmed", func(o *options) **string { return &o.set.guard })),
 			run: setAccount,
 		},
+		{name: "account settings", args: "[NAME]", short: "Show the settings of an account (default: the first)", examples: `berth account settings acme`, run: showSettings},
 		{
 			name: "account enable", args: "NAME",
 			short:    "Let the users of an account in again",
@@ -44,9 +49,24 @@ func setAccount(c *call) (result, error) {
 		return result{}, err
 	}
 	a, err := with(c, func(l *server.Local) (server.Account, error) {
-		return server.Call(c.ctx, l, server.ChangeAccount, server.SetAccount{Named: server.Named{Name: c.args[0]}, OrgID: c.set.orgID, OrgPath: c.set.orgPath})
+		return server.Call(c.ctx, l, server.ChangeAccount, server.SetAccount{Named: server.Named{Name: c.args[0]}, OrgID: c.set.orgID, OrgPath: c.set.orgPath, Undelete: c.set.undelete, RetentionGuard: c.set.guard})
 	})
 	return result{value: a, text: "Account " + a.Name + " changed."}, err
+}
+
+func showSettings(c *call) (result, error) {
+	name := ""
+	if len(c.args) > 0 {
+		name = c.args[0]
+	}
+	s, err := with(c, func(l *server.Local) (server.AccountSettings, error) {
+		return server.Call(c.ctx, l, server.ShowSettings, server.Named{Name: name})
+	})
+	undelete := s.Undelete
+	if !s.OwnUndelete {
+		undelete += " (default)"
+	}
+	return result{value: s, table: [][]string{{"ACCOUNT", "UNDELETE", "RETENTION GUARD"}, {s.Name, undelete, yes(s.RetentionGuard)}}}, err
 }
 
 func createAccount(c *call) (result, error) {

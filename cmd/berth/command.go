@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), regionCommands(), syncCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -33,16 +33,20 @@ type options struct {
 	account       string
 	user          string
 	description   string
+	kind, state   string // of jobs
 	admin         bool
 	remove        bool
 	deep          bool
 	passwordStdin bool
 	drop          bool
+	override      bool
+	refresh       bool
 	set           settable
+	region        regionFlags
 }
 
 // settable are the texts that the commands called set change; nil: left out.
-type settable struct{ name, description, accessMode, orgID, orgPath *string }
+type settable struct{ name, description, accessMode, orgID, orgPath, undelete, guard *string }
 
 // none is what a set command says that was given nothing to set.
 func (c *call) none() error {

@@ -95,13 +95,12 @@ const (
 	ListQuotas   Action = "swr::listQuotas"
 	ShowOverview Action = "swr::getDomainOverview"
 	ShowReports  Action = "swr::getDomainResourceReports"
-	CreateRegion Action = "swr::createRegion"
-	UpdateRegion Action = "swr::updateRegion"
-	DeleteRegion Action = "swr::deleteRegion"
-	ShowRegion   Action = "swr::getRegion"
-	ListJobs     Action = "swr::listJobs"
-	RetryJob     Action = "swr::retryJob"
-	CancelJob    Action = "swr::cancelJob"
+
+	ShowSettings   Action = "swr::getDomainSettings"
+	UpdateSettings Action = "swr::updateDomainSettings"
+	ListJobs       Action = "swr::listJobs"
+	RetryJob       Action = "swr::retryJob"
+	CancelJob      Action = "swr::cancelJob"
 )
 
 // The actions on accounts, users and access keys.
@@ -110,6 +109,10 @@ const (
 	UpdateAccount Action = "iam:accounts:updateAccount"
 	ListAccounts  Action = "iam:accounts:listAccounts"
 	RotateKeys    Action = "iam:installation:rotateSigningKeys"
+	CreateRegion  Action = "iam:installation:createRegion"
+	UpdateRegion  Action = "iam:installation:updateRegion"
+	DeleteRegion  Action = "iam:installation:deleteRegion"
+	ShowRegion    Action = "iam:installation:getRegion"
 	CreateUser    Action = "iam:users:createUser"
 	UpdateUser    Action = "iam:users:updateUser"
 	DeleteUser    Action = "iam:users:deleteUser"
@@ -215,18 +218,21 @@ var rules = map[Action]rule{
 	ListQuotas:   {scope: inAccount, does: "see quotas"},
 	ShowOverview: {scope: inAccount, does: "see the overview"},
 	ShowReports:  {scope: inAccount, does: "see the reports"},
-	CreateRegion: {scope: onInstallation, does: "register regions"},
-	UpdateRegion: {scope: onInstallation, does: "change regions"},
-	DeleteRegion: {scope: onInstallation, does: "remove regions"},
-	ShowRegion:   {scope: onInstallation, does: "see how regions are reached"},
-	ListJobs:     {scope: onAccount, does: "list jobs"},
-	RetryJob:     {scope: onAccount, does: "retry jobs"},
-	CancelJob:    {scope: onAccount, does: "cancel jobs"},
+
+	ShowSettings:   {scope: inAccount, does: "see the settings of the account"},
+	UpdateSettings: {scope: onAccount, does: "change the settings of the account"},
+	ListJobs:       {scope: onAccount, does: "list jobs"},
+	RetryJob:       {scope: onAccount, does: "retry jobs"},
+	CancelJob:      {scope: onAccount, does: "cancel jobs"},
 
 	CreateAccount: {scope: onInstallation, does: "create accounts"},
 	UpdateAccount: {scope: onInstallation, does: "change accounts"},
 	ListAccounts:  {scope: inAccount, does: "list accounts"},
 	RotateKeys:    {scope: onInstallation, does: "rotate signing keys"},
+	CreateRegion:  {scope: onInstallation, does: "register regions"},
+	UpdateRegion:  {scope: onInstallation, does: "change regions"},
+	DeleteRegion:  {scope: onInstallation, does: "remove regions"},
+	ShowRegion:    {scope: onInstallation, does: "see how regions are reached"},
 	CreateUser:    {scope: onAccount, does: "create users"},
 	UpdateUser:    {scope: onAccount, does: "change users"},
 	DeleteUser:    {scope: onAccount, does: "delete users"},

@@ -25,8 +25,8 @@ var matrix = []struct {
 	{[]Action{CreateRetention, UpdateRetention, DeleteRetention, CreateSync, SyncNow, DeleteSync}, "o7 r7 admin"},
 	{[]Action{GrantOrg, ChangeOrgGrant, RevokeOrg, DeleteOrg}, "o7 admin"},
 	{[]Action{GrantRepo, ChangeRepoGrant, RevokeRepo}, "o3 o7 r7 admin"},
-	{[]Action{CreateOrg, CreateUser, UpdateUser, DeleteUser, ListUsers, SetPassword, CreateKey, ListKeys}, "admin"},
-	{[]Action{ListOrgs, CreateLogin, ListQuotas, ShowOverview, ShowReports, ListSharedRepos, ListProjects, ListAccounts}, "none o1 o3 o7 r1 r3 r7 admin"},
+	{[]Action{CreateOrg, CreateUser, UpdateUser, DeleteUser, ListUsers, SetPassword, CreateKey, ListKeys, UpdateSettings}, "admin"},
+	{[]Action{ListOrgs, CreateLogin, ListQuotas, ShowOverview, ShowReports, ShowSettings, ListSharedRepos, ListProjects, ListAccounts}, "none o1 o3 o7 r1 r3 r7 admin"},
 	{[]Action{CreateAccount, UpdateAccount, RotateKeys}, ""},
 }
 

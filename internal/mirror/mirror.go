@@ -46,8 +46,8 @@ var me = iam.System("sync")
 
 // How jobs are run.
 const (
-	workers    = 8              // tags at once
-	attempt    = 6 * time.Hour  // for one tag
+	workers    = 8             // tags at once
+	attempt    = 6 * time.Hour // for one tag
 	giveUp     = 7 * 24 * time.Hour
 	firstPause = 2 * time.Second
 	longPause  = 10 * time.Minute

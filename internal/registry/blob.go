@@ -275,8 +275,8 @@ type mountRow struct {
 // mountable returns a repository that has the blob and that may be pulled
 // from, nil if there is none.
 func mountable(ctx context.Context, q db.Querier, d oci.Digest, from oci.Name, may func(*repoRow) (bool, error)) (*mountRow, error) {
-	// Whoever mounts from it tells nobody of it.
-	const query = `SELECT r.id, r.organization, r.account, r.path, r.public, r.shares > 0, 0, b.size
+	// Whoever mounts from it tells nobody of it, and takes nothing away.
+	const query = `SELECT r.id, r.organization, r.account, r.path, r.public, r.shares > 0, 0, CAST(NULL AS BIGINT), b.size
 		FROM link l JOIN repository r ON r.id = l.repository JOIN blob b ON b.digest = l.digest
 		WHERE l.digest = $1 AND l.deleted IS NULL AND r.organization <> 0`
 	var rows []mountRow

@@ -167,6 +167,11 @@ func (r *Registry) ExpandEvents(ctx context.Context) error {
 	return nil
 }
 
+// PendingEvents counts the events that are not jobs yet, up to 100,000.
+func (r *Registry) PendingEvents(ctx context.Context) (int64, error) {
+	return db.One[int64](ctx, r.db, `SELECT count(*) FROM (SELECT 1 FROM event LIMIT 100000) q`)
+}
+
 // expandEvents turns some events into jobs and tells whether there may be more.
 func (r *Registry) expandEvents(ctx context.Context) (more bool, err error) {
 	if _, err := db.One[int64](ctx, r.db, `SELECT id FROM event LIMIT 1`); err != nil {

@@ -50,7 +50,7 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 		moves.tags--
 		moves.lose(m.ID)
 		tx.Invalidate(manifestKey{rp.ID, t})
-		if err := r.addTagEvent(tx, rp, t, "", string(d), who, "manifest_delete"); err != nil {
+		if err := r.addTagEvent(tx, rp, t, "", string(d), who, "manifest_delete", ""); err != nil {
 			return false, err
 		}
 	}

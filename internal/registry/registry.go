@@ -138,11 +138,13 @@ type repoRow struct {
 	Public       bool
 	Shared       bool // by some rule
 	Watched      event.Kind
+	Undelete     *int64 // seconds, as the account chose
 }
 
 // What somebody waits for stands with the repository and with its organization.
 const repoColumns = `id, organization, account, path, public, shares > 0,
-	watched | coalesce((SELECT o.watched FROM organization o WHERE o.id = repository.organization), 0)`
+	watched | coalesce((SELECT o.watched FROM organization o WHERE o.id = repository.organization), 0),
+	(SELECT a.undelete FROM account a WHERE a.id = repository.account)`
 
 func repoByPath(ctx context.Context, q db.Querier, name oci.Name) (repoRow, error) {
 	return db.One[repoRow](ctx, q, `SELECT `+repoColumns+` FROM repository WHERE path = $1`, string(name))

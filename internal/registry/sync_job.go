@@ -167,13 +167,13 @@ func (r *Registry) SyncJobs(ctx context.Context, who iam.Caller, name oci.Name, 
 		return nil, 0, err
 	}
 	type row struct {
-		ID                                     int64
-		Tag, Region, Organization              string
-		Override                               bool
-		Rule                                   int64
-		Status, Detail, Digest                 string
-		Operator, OperatorName                 string
-		Created, Updated                       int64
+		ID                        int64
+		Tag, Region, Organization string
+		Override                  bool
+		Rule                      int64
+		Status, Detail, Digest    string
+		Operator, OperatorName    string
+		Created, Updated          int64
 	}
 	rows, total, err := listed[row](ctx, r, "sync_job", `id, tag, region, organization, override, rule, status, detail, digest, operator, operator_name, created, updated`, rp.ID, offset, n)
 	if err != nil {

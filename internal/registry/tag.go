@@ -43,7 +43,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 			tx.Invalidate(manifestKey{rp.ID, name})
 			moves.tags++
 			moves.gain(manifest)
-			return true, r.addTagEvent(tx, rp, name, string(d), "", who, cause)
+			return true, r.addTagEvent(tx, rp, name, string(d), "", who, cause, "")
 		}
 		// It is there after all, to be locked and read, unless it goes again.
 		if try == maxTagTries {
@@ -62,7 +62,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
-	return true, r.addTagEvent(tx, rp, name, string(d), old.Digest, who, cause)
+	return true, r.addTagEvent(tx, rp, name, string(d), old.Digest, who, cause, "")
 }
 
 // currentTag reads what a tag points to and keeps others from moving it until
@@ -86,10 +86,11 @@ func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
 }
 
 // addTagEvent writes a change of a tag into its history, and tells those who
-// wait for such changes. digest is empty where the tag was removed.
-func (r *Registry) addTagEvent(tx *db.Tx, rp repoRow, tag, digest, previous string, who iam.Caller, cause string) error {
-	if err := tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, created)`,
-		rp.ID, tag, digest, previous, who.String(), cause, tx.Micros()); err != nil {
+// wait for such changes. digest is empty where the tag was removed; detail is
+// what only this cause has, a JSON object or empty.
+func (r *Registry) addTagEvent(tx *db.Tx, rp repoRow, tag, digest, previous string, who iam.Caller, cause, detail string) error {
+	if err := tx.Append(`INSERT INTO tag_event (repository, tag, digest, previous, actor, cause, detail, created)`,
+		rp.ID, tag, digest, previous, who.String(), cause, detail, tx.Micros()); err != nil {
 		return err
 	}
 	return r.emitTag(tx, rp, tag, digest, previous, who, cause)
@@ -117,7 +118,7 @@ func (r *Registry) DeleteTag(ctx context.Context, who iam.Caller, name oci.Name,
 			return none, err
 		}
 		var moves tagMoves
-		switch there, err := r.dropTag(tx, who, rp, tag, "delete", &moves); {
+		switch there, err := r.dropTag(tx, who, rp, tag, "delete", "", &moves); {
 		case err != nil:
 			return none, err
 		case !there:
@@ -131,9 +132,9 @@ func (r *Registry) DeleteTag(ctx context.Context, who iam.Caller, name oci.Name,
 	return err
 }
 
-// dropTag removes a tag and tells whether it was there. The caller settles
-// moves.
-func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause string, moves *tagMoves) (bool, error) {
+// dropTag removes a tag and tells whether it was there. detail is what its
+// history is to say beside the cause. The caller settles moves.
+func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause, detail string, moves *tagMoves) (bool, error) {
 	old, err := currentTag(tx, rp.ID, tag)
 	if errors.Is(err, db.ErrNone) {
 		return false, nil
@@ -151,7 +152,7 @@ func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause str
 	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
 		return false, err
 	}
-	return true, r.addTagEvent(tx, rp, tag, "", old.Digest, who, cause)
+	return true, r.addTagEvent(tx, rp, tag, "", old.Digest, who, cause, detail)
 }
 
 // History lists what happened to a tag (tag "": to all tags), the newest
@@ -166,11 +167,11 @@ func (r *Registry) History(ctx context.Context, who iam.Caller, name oci.Name, t
 	}
 	n = clampPage(n)
 	type row struct {
-		ID                                  int64
-		Tag, Digest, Previous, Actor, Cause string
-		Created                             int64
+		ID                                          int64
+		Tag, Digest, Previous, Actor, Cause, Detail string
+		Created                                     int64
 	}
-	const columns = `SELECT id, tag, digest, previous, actor, cause, created FROM tag_event WHERE repository = $1 AND id < $2`
+	const columns = `SELECT id, tag, digest, previous, actor, cause, detail, created FROM tag_event WHERE repository = $1 AND id < $2`
 	query, args := columns+` ORDER BY id DESC LIMIT $3`, []any{rp.ID, before, n + 1}
 	if tag != "" {
 		query, args = columns+` AND tag = $4 ORDER BY id DESC LIMIT $3`, append(args, tag)
@@ -181,7 +182,7 @@ func (r *Registry) History(ctx context.Context, who iam.Caller, name oci.Name, t
 	}
 	events := make([]TagEvent, len(rows))
 	for i, e := range rows {
-		events[i] = TagEvent{e.ID, e.Tag, e.Digest, e.Previous, e.Actor, e.Cause, fromMicros(e.Created)}
+		events[i] = TagEvent{e.ID, e.Tag, e.Digest, e.Previous, e.Actor, e.Cause, e.Detail, fromMicros(e.Created)}
 	}
 	return page(events, n), nil
 }

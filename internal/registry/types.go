@@ -76,7 +76,8 @@ type TagEvent struct {
 	Digest   string // empty: the tag was removed
 	Previous string // empty: the tag was new
 	Actor    string
-	Cause    string // push, delete, manifest_delete
+	Cause    string // push, retag, delete, manifest_delete, retention, restore, rollback
+	Detail   string // what only this cause has, a JSON object; empty: nothing
 	Time     time.Time
 }
 

@@ -34,7 +34,6 @@ type Config struct {
 	Quotas         Quotas
 	Sharing        Sharing
 	Logins         Logins
-	Regions        []string // that images can be synchronized to
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -216,7 +215,6 @@ func (c *Config) Keys() []Key {
 		{"quotas.shares", (*intValue)(&c.Quotas.Shares), "`number` of accounts and organizations that one repository is shared with, 0 for any"},
 		{"sharing.allow_unknown_targets", (*boolValue)(&c.Sharing.AllowUnknownTargets), "a repository may be shared with an account that does not exist yet"},
 		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
-		{"regions", (*namesValue)(&c.Regions), "`names` of the regions that images can be synchronized to"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

@@ -13,6 +13,7 @@ import (
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/job"
+	"berth.dev/berth/internal/mirror"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/retention"
 )
@@ -26,6 +27,7 @@ type core struct {
 	blobs    *blob.Store
 	jobs     *job.Queue
 	registry *registry.Registry
+	mirror   *mirror.Mirror
 	region   string
 }
 
@@ -86,13 +88,14 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		TagsPerRepo:   cfg.Quotas.Tags,
 		MaxShares:     cfg.Quotas.Shares,
 		ShareUnknown:  cfg.Sharing.AllowUnknownTargets,
-		Regions:       cfg.Regions,
 		CacheBytes:    int64(cfg.Limits.CacheMemory),
 		Retention:     retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
 		Jobs:          c.jobs,
 		Log:           log,
 	})
+	c.mirror = mirror.New(c.registry, mirror.Options{Log: log})
 	c.jobs.Register(c.registry.Kinds()...)
+	c.jobs.Register(c.mirror.Kinds()...)
 	return c, nil
 }
 

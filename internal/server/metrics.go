@@ -37,6 +37,10 @@ var figures = []figure{
 	{"berth_cache_content_misses_total", "Reads that went on to the database.", true, func(c *core) float64 { return float64(c.registry.Stats().CacheMisses) }},
 	{"berth_uploads_active", "Uploads that a request works on.", false, func(c *core) float64 { return float64(c.registry.Stats().Uploads) }},
 
+	{"berth_job_attempts_total", "Attempts at jobs.", true, func(c *core) float64 { return float64(c.jobs.Stats().Attempts) }},
+	{"berth_job_failures_total", "Attempts that failed.", true, func(c *core) float64 { return float64(c.jobs.Stats().Failures) }},
+	{"berth_jobs_dead_total", "Jobs that failed for good.", true, func(c *core) float64 { return float64(c.jobs.Stats().Dead) }},
+
 	{"berth_collector_reviews_total", "Things looked at because nothing may need them any more.", true, func(c *core) float64 { return float64(c.registry.CollectorStats().Reviews) }},
 	{"berth_collector_manifests_total", "Manifests removed after their undelete window.", true, func(c *core) float64 { return float64(c.registry.CollectorStats().Manifests) }},
 	{"berth_collector_blobs_total", "Blobs that no repository needed.", true, func(c *core) float64 { return float64(c.registry.CollectorStats().Blobs) }},
@@ -55,6 +59,7 @@ func register(to *prometheus.Registry, c *core) error {
 			all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: f.name, Help: f.help}, value))
 		}
 	}
+	all = append(all, &queueFigures{c: c})
 	for _, one := range all {
 		if err := to.Register(one); err != nil {
 			return err

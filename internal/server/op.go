@@ -40,13 +40,16 @@ func (o Op[In, Out]) endpoint() endpoint {
 // endpoints is the table of everything the socket serves.
 func endpoints() []endpoint {
 	return []endpoint{
-		CreateAccount.endpoint(), ListAccounts.endpoint(), EnableAccount.endpoint(), ChangeAccount.endpoint(),
+		CreateAccount.endpoint(), ListAccounts.endpoint(), EnableAccount.endpoint(), ChangeAccount.endpoint(), ShowSettings.endpoint(),
 		CreateUser.endpoint(), ListUsers.endpoint(), SetPassword.endpoint(), EnableUser.endpoint(), SetAdmin.endpoint(), DeleteUser.endpoint(), ChangeUser.endpoint(),
 		CreateKey.endpoint(), ListKeys.endpoint(), EnableKey.endpoint(), DeleteKey.endpoint(), ChangeKey.endpoint(), RotateSigning.endpoint(),
 		CreateOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
+		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
+		AddRegion.endpoint(), SetRegion.endpoint(), ListRegions.endpoint(), DeleteRegion.endpoint(), CheckRegion.endpoint(),
+		ListSyncs.endpoint(), RunSync.endpoint(), DiffSync.endpoint(),
 		Fsck.endpoint(),
 	}
 }

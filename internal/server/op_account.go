@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"strconv"
 	"time"
 
+	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/registry"
 )
 
 // Account is a tenant as the command shows it.
@@ -20,8 +23,18 @@ type Account struct {
 // SetAccount is the argument of ChangeAccount; null stays as it is.
 type SetAccount struct {
 	Named
-	OrgID   *string `json:"org_id"`
-	OrgPath *string `json:"org_path"`
+	OrgID          *string `json:"org_id"`
+	OrgPath        *string `json:"org_path"`
+	Undelete       *string `json:"undelete"` // a time such as 14d; default: what the installation has
+	RetentionGuard *string `json:"retention_guard"`
+}
+
+// AccountSettings are what an account has chosen for its repositories.
+type AccountSettings struct {
+	Name           string `json:"name"`
+	Undelete       string `json:"undelete"`
+	OwnUndelete    bool   `json:"own_undelete"` // else it is what the installation has
+	RetentionGuard bool   `json:"retention_guard"`
 }
 
 // Named is the argument of operations on one thing.
@@ -54,11 +67,60 @@ var EnableAccount = Op[Switch, None]{"account.enable", func(ctx context.Context,
 }}
 
 // ChangeAccount says where a tenant (Named.Name) stands in a directory of
-// organizations.
+// organizations, and changes its settings.
 var ChangeAccount = Op[SetAccount, Account]{"account.set", func(ctx context.Context, c *core, in SetAccount) (Account, error) {
-	a, err := c.iam.ChangeAccount(ctx, iam.Operator(), in.Name, iam.AccountChange{OrgID: in.OrgID, OrgPath: in.OrgPath})
+	p, err := in.patch()
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := iam.FindAccount(ctx, c.db, in.Name)
+	if err != nil {
+		return Account{}, err
+	}
+	if in.OrgID != nil || in.OrgPath != nil {
+		if a, err = c.iam.ChangeAccount(ctx, iam.Operator(), in.Name, iam.AccountChange{OrgID: in.OrgID, OrgPath: in.OrgPath}); err != nil {
+			return Account{}, err
+		}
+	}
+	if p != (registry.SettingsPatch{}) {
+		_, err = c.registry.ChangeSettings(ctx, iam.Operator().In(a), p)
+	}
 	return account(a), err
 }}
+
+// ShowSettings shows the settings of a tenant (Named.Name, empty: the first).
+var ShowSettings = Op[Named, AccountSettings]{"account.settings", func(ctx context.Context, c *core, in Named) (AccountSettings, error) {
+	a, err := iam.FindAccount(ctx, c.db, in.Name)
+	if err != nil {
+		return AccountSettings{}, err
+	}
+	s, err := c.registry.Settings(ctx, iam.Operator().In(a))
+	undelete := durationValue(s.Undelete)
+	return AccountSettings{a.Name, undelete.String(), s.OwnUndelete, s.RetentionGuard}, err
+}}
+
+// patch reads the settings that are to change.
+func (s SetAccount) patch() (p registry.SettingsPatch, err error) {
+	switch {
+	case s.Undelete == nil:
+	case *s.Undelete == "default":
+		p.DefaultUndelete = true
+	default:
+		var d durationValue
+		if err := d.Set(*s.Undelete); err != nil {
+			return p, fault.New(fault.Invalid, "%v, nor default for what the installation has.", err)
+		}
+		p.Undelete = (*time.Duration)(&d)
+	}
+	if s.RetentionGuard != nil {
+		on, err := strconv.ParseBool(*s.RetentionGuard)
+		if err != nil {
+			return p, fault.New(fault.Invalid, "The retention guard is true or false.")
+		}
+		p.RetentionGuard = &on
+	}
+	return p, nil
+}
 
 func account(a iam.Account) Account {
 	return Account{ID: a.ID, Name: a.Name, Enabled: a.Enabled, Created: a.Created, OrgID: a.OrgID, OrgPath: a.OrgPath}

@@ -154,6 +154,13 @@ var whoMay = map[string]row{
 	"CreateManualImageSyncRepo":     {manage, "", noJSON, 400, badBody},
 	"ShowSyncJob":                   {read, "", "", 200, ""},
 
+	"ListJobs":  {administer, "", "", 200, ""},
+	"RetryJob":  {administer, "", "", 404, "4040113"},
+	"CancelJob": {administer, "", "", 404, "4040113"},
+
+	"ShowDomainSettings":   {login, "", "", 200, ""},
+	"UpdateDomainSettings": {administer, "", noJSON, 400, badBody},
+
 	"CreateSecret":              {login, "", "", 200, ""},
 	"CreateAuthorizationToken":  {login, "", "", 200, ""},
 	"ListQuotas":                {login, "", "", 200, ""},
@@ -281,7 +288,7 @@ var inBraces = regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`)
 func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
-		"access_domain": "other", "share_id": "77", "trigger": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none",
+		"access_domain": "other", "share_id": "77", "trigger": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77",
 	}
 	for _, c := range changes {
 		for pair := range strings.FieldsSeq(c) {

@@ -19,7 +19,10 @@ type region struct {
 }
 
 func (a *API) listRegions(c *call) error {
-	names := a.reg.Regions()
+	names, err := a.reg.RegionNames(c.r.Context(), c.who)
+	if err != nil {
+		return err
+	}
 	out := make([]region, len(names))
 	for i, name := range names {
 		out[i] = region{name}
@@ -47,7 +50,11 @@ func (a *API) showFeatures(c *call) error {
 	if err := a.ownProject(c); err != nil {
 		return err
 	}
-	return c.ok(features{AuthorizationToken: true, ListV3: true, ImageQuota: true})
+	regions, err := a.reg.RegionNames(c.r.Context(), c.who)
+	if err != nil {
+		return err
+	}
+	return c.ok(features{ImageSync: len(regions) > 0, AuthorizationToken: true, ListV3: true, ImageQuota: true})
 }
 
 // agency is whether the account lets the registry act for it.

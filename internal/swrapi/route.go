@@ -33,12 +33,15 @@ func routes() [][]route {
 		triggerRoutes,
 		retentionRoutes,
 		syncRoutes,
+		regionRoutes,
 		accessoryRoutes,
 		accessDomainRoutes,
 		shareRoutes,
 		sharedRoutes,
 		loginRoutes,
 		accountRoutes,
+		settingsRoutes,
+		jobRoutes,
 	}
 }
 

@@ -1,0 +1,1 @@
+-- Access credentials; description and visibility of organizations.

@@ -1,0 +1,1 @@
+-- Chart groups and what is known of charts.
