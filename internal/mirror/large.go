@@ -116,7 +116,7 @@ func (c *copier) chunk(ctx context.Context, b registry.Blob, u *registry.SyncUpl
 	h := octets.Clone()
 	h.Set("Content-Range", strconv.FormatInt(from, 10)+"-"+strconv.FormatInt(from+n-1, 10))
 	a, err := c.t.do(ctx, request{method: http.MethodPatch, url: u.Location, header: h, length: n,
-		body: func() (io.ReadCloser, error) { return b.Open(ctx, from, n) }})
+		body: func() (io.ReadCloser, error) { return part(ctx, b, from, n) }})
 	if err != nil {
 		return false, err
 	}
@@ -139,6 +139,18 @@ func (c *copier) chunk(ctx context.Context, b registry.Blob, u *registry.SyncUpl
 		return false, errors.Join(err, a.drop())
 	}
 	return false, a.drop()
+}
+
+// part opens some bytes of a blob: a file comes open to its end.
+func part(ctx context.Context, b registry.Blob, from, n int64) (io.ReadCloser, error) {
+	rc, err := b.Open(ctx, from, n)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(rc, n), rc}, nil
 }
 
 // lost reports an answer after which an upload has to begin anew.
