@@ -15,13 +15,15 @@ func accountCommands() []command {
 		{name: "account list", short: "List accounts", examples: `berth account list`, run: listAccounts},
 		{
 			name: "account set", args: "NAME",
-			short: "Change the settings of an account, or say where it stands in a directory of organizations",
+			short: "Describe an account, change its settings, or say where it stands in a directory of organizations",
 			long:  "Rules can ask where it stands. Nothing else comes of that; an empty text takes it away.",
 			examples: `berth account set acme --undelete 14d --retention-guard=true
 				berth account set acme --undelete default
 				berth account set acme --org-id o-1a2b --org-path root/eu/acme
-				berth account set acme --org-id "" --org-path ""`,
+				berth account set acme --org-id "" --org-path ""
+				berth account set acme --description "the one in Bonn"`,
 			flags: join(
+				givenFlag("description", "`text` to remember what this is", func(o *options) **string { return &o.set.description }),
 				givenFlag("org-id", "`id` of the account's organization", func(o *options) **string { return &o.set.orgID }),
 				givenFlag("org-path", "`path` of the account in it", func(o *options) **string { return &o.set.orgPath }),
 				givenFlag("undelete", "`time` that deleted and overwritten tags can come back", func(o *options) **string { return &o.set.undelete }),
@@ -49,7 +51,7 @@ func setAccount(c *call) (result, error) {
 		return result{}, err
 	}
 	a, err := with(c, func(l *server.Local) (server.Account, error) {
-		return server.Call(c.ctx, l, server.ChangeAccount, server.SetAccount{Named: server.Named{Name: c.args[0]}, OrgID: c.set.orgID, OrgPath: c.set.orgPath, Undelete: c.set.undelete, RetentionGuard: c.set.guard})
+		return server.Call(c.ctx, l, server.ChangeAccount, server.SetAccount{Named: server.Named{Name: c.args[0]}, Description: c.set.description, OrgID: c.set.orgID, OrgPath: c.set.orgPath, Undelete: c.set.undelete, RetentionGuard: c.set.guard})
 	})
 	return result{value: a, text: "Account " + a.Name + " changed."}, err
 }
@@ -78,8 +80,8 @@ func createAccount(c *call) (result, error) {
 
 func listAccounts(c *call) (result, error) {
 	accounts, err := with(c, func(l *server.Local) ([]server.Account, error) { return all(c, l, server.ListAccounts, "") })
-	return result{value: accounts, table: rows([]string{"NAME", "ENABLED", "CREATED", "ID", "ORG ID", "ORG PATH"}, accounts, func(a server.Account) []string {
-		return []string{a.Name, yes(a.Enabled), when(a.Created), a.ID, a.OrgID, a.OrgPath}
+	return result{value: accounts, table: rows([]string{"NAME", "ENABLED", "CREATED", "ID", "ORG ID", "ORG PATH", "DESCRIPTION"}, accounts, func(a server.Account) []string {
+		return []string{a.Name, yes(a.Enabled), when(a.Created), a.ID, a.OrgID, a.OrgPath, a.Description}
 	})}, err
 }
 

@@ -46,7 +46,10 @@ type options struct {
 }
 
 // settable are the texts that the commands called set change; nil: left out.
-type settable struct{ name, description, accessMode, orgID, orgPath, undelete, guard *string }
+type settable struct {
+	name, description, email, areaCode, phone, accessMode *string
+	orgID, orgPath, undelete, guard                       *string
+}
 
 // none is what a set command says that was given nothing to set.
 func (c *call) none() error {

@@ -25,13 +25,17 @@ func userCommands() []command {
 		},
 		{
 			name: "user set", args: "NAME",
-			short: "Change a user's name, description or access mode",
+			short: "Change a user's name, description, contact or access mode",
 			long:  "Another name ends logins and tokens by the old one. Rights and keys stay. The access mode (default, programmatic, console) is kept and shown, and limits nothing.",
 			examples: `berth user set alice --description "on call"
-				berth user set alice --name alicia`,
+				berth user set alice --name alicia
+				berth user set alice --email alice@example.com --area-code 0049 --phone 22812345`,
 			flags: join(accountFlag(),
 				givenFlag("name", "`name` that the user gets", func(o *options) **string { return &o.set.name }),
 				givenFlag("description", "`text` to remember who this is", func(o *options) **string { return &o.set.description }),
+				givenFlag("email", "`address` to reach the user at", func(o *options) **string { return &o.set.email }),
+				givenFlag("area-code", "`digits` of the country, beside --phone", func(o *options) **string { return &o.set.areaCode }),
+				givenFlag("phone", "`digits` of a telephone", func(o *options) **string { return &o.set.phone }),
 				givenFlag("access-mode", "`mode`: default, programmatic or console", func(o *options) **string { return &o.set.accessMode })),
 			run: setUser,
 		},
@@ -96,7 +100,8 @@ func setUser(c *call) (result, error) {
 	}
 	u, err := with(c, func(l *server.Local) (server.User, error) {
 		return server.Call(c.ctx, l, server.ChangeUser, server.SetUser{
-			Named: c.named(), NewName: c.set.name, Description: c.set.description, AccessMode: c.set.accessMode,
+			Named: c.named(), NewName: c.set.name, Description: c.set.description,
+			Email: c.set.email, AreaCode: c.set.areaCode, Phone: c.set.phone, AccessMode: c.set.accessMode,
 		})
 	})
 	return result{value: u, text: "User " + u.Name + " changed."}, err

@@ -11,9 +11,10 @@ import (
 
 // An Account is a tenant: its users, organizations and images are its own.
 type Account struct {
-	ID, Name string
-	Enabled  bool
-	Created  time.Time
+	ID, Name    string
+	Enabled     bool
+	Created     time.Time
+	Description string
 	// OrgID and OrgPath say where the account stands in a directory of
 	// organizations that is kept elsewhere, for rules that ask for it. They are
 	// the operator's word; empty: nowhere.
@@ -46,14 +47,23 @@ type accountRow struct {
 	ID, Name       string
 	Enabled        bool
 	Created        int64
+	Description    string
 	OrgID, OrgPath string
+	Seq            int64
 }
+
+// firstAccount is the number of the account whose administrators administer the
+// installation. No account is ever deleted, so it stays the same one.
+const firstAccount = 1
 
 func (r accountRow) account() Account {
-	return Account{ID: r.ID, Name: r.Name, Enabled: r.Enabled, Created: fromMicros(r.Created), OrgID: r.OrgID, OrgPath: r.OrgPath}
+	return Account{ID: r.ID, Name: r.Name, Enabled: r.Enabled, Created: fromMicros(r.Created), Description: r.Description, OrgID: r.OrgID, OrgPath: r.OrgPath}
 }
 
-const selectAccount = `SELECT id, name, enabled, created, org_id, org_path FROM account `
+const (
+	accountColumns = `id, name, enabled, created, description, org_id, org_path, seq`
+	selectAccount  = `SELECT ` + accountColumns + ` FROM account `
+)
 
 // FindAccount looks an account up by its name; the empty name means the first
 // account. It asks nobody's right. Errors: fault.AccountUnknown.
@@ -64,23 +74,33 @@ func FindAccount(ctx context.Context, q db.Querier, name string) (Account, error
 // FindAccountByID looks an account up by its id. It asks nobody's right.
 // Errors: fault.AccountUnknown.
 func FindAccountByID(ctx context.Context, q db.Querier, id string) (Account, error) {
-	row, err := db.One[accountRow](ctx, q, selectAccount+`WHERE id = $1`, id)
-	if errors.Is(err, db.ErrNone) {
-		return Account{}, fault.New(fault.AccountUnknown, "There is no account with the id %s.", id)
-	}
+	row, err := readAccount(ctx, q, AccountRef{ID: id}, "")
 	return row.account(), err
 }
 
 func findAccount(ctx context.Context, q db.Querier, name, lock string) (Account, error) {
-	where, args := `WHERE name = $1`, []any{name}
-	if name == "" {
-		where, args = `ORDER BY seq LIMIT 1`, nil
-	}
-	row, err := db.One[accountRow](ctx, q, selectAccount+where+lock, args...)
-	if errors.Is(err, db.ErrNone) {
-		return Account{}, fault.New(fault.AccountUnknown, "There is no account %s.", name)
-	}
+	row, err := readAccount(ctx, q, AccountRef{Name: name}, lock)
 	return row.account(), err
+}
+
+// readAccount reads a row by id or name; neither means the first account.
+// Errors: fault.AccountUnknown.
+func readAccount(ctx context.Context, q db.Querier, ref AccountRef, lock string) (accountRow, error) {
+	where, arg, called := `WHERE seq = $1`, any(int64(firstAccount)), "1"
+	switch {
+	case ref.ID != "":
+		where, arg, called = `WHERE id = $1`, ref.ID, ref.ID
+	case ref.Name != "":
+		where, arg, called = `WHERE name = $1`, ref.Name, ref.Name
+	}
+	row, err := accountRow{}, db.ErrNone
+	if isName(called) {
+		row, err = db.One[accountRow](ctx, q, selectAccount+where+lock, arg)
+	}
+	if errors.Is(err, db.ErrNone) {
+		return row, fault.New(fault.AccountUnknown, "There is no account %s.", clip(called))
+	}
+	return row, err
 }
 
 // lookAccount finds the account that a management call names: the empty name
@@ -112,109 +132,4 @@ func (a *Authority) changed(tx *db.Tx, who Caller, account string, do Action, re
 		return err
 	}
 	return entry{account, who.String(), do, resource}.write(tx, "ok", RequestOf(tx.Context()))
-}
-
-// CreateAccount makes an account with its first project. It has no users yet.
-// Errors: Denied, Invalid, Exists.
-func (a *Authority) CreateAccount(ctx context.Context, who Caller, name string) (Account, error) {
-	if err := checkName("an account", name); err != nil {
-		return Account{}, err
-	}
-	id, project := newID(), newID()
-	return db.Update(ctx, a.db, func(tx *db.Tx) (Account, error) {
-		if err := a.Allow(tx, who, CreateAccount, Resource{}); err != nil {
-			return Account{}, err
-		}
-		return a.insertAccount(tx, who, id, name, project)
-	})
-}
-
-func (a *Authority) insertAccount(tx *db.Tx, who Caller, id, name, project string) (Account, error) {
-	seq, err := db.One[int64](tx.Context(), tx, `SELECT coalesce(max(seq), 0) + 1 FROM account`)
-	if err != nil {
-		return Account{}, err
-	}
-	row, err := db.One[accountRow](tx.Context(), tx, `INSERT INTO account (id, seq, name, enabled, created) VALUES ($1, $2, $3, true, $4)
-		ON CONFLICT (name) DO NOTHING RETURNING id, name, enabled, created, org_id, org_path`, id, seq, name, tx.Micros())
-	if errors.Is(err, db.ErrNone) {
-		return Account{}, fault.New(fault.Exists, "An account with the name %s exists already.", name)
-	}
-	if err != nil {
-		return Account{}, err
-	}
-	if _, err := tx.Exec(`INSERT INTO project (id, account, name, created) VALUES ($1, $2, $3, $4)`, project, id, a.o.Region, tx.Micros()); err != nil {
-		return Account{}, err
-	}
-	return row.account(), a.changed(tx, who, id, CreateAccount, name)
-}
-
-// Accounts lists the accounts by name, those behind after: all of them for
-// system callers, their own for users. Errors: Unauthorized.
-func (a *Authority) Accounts(ctx context.Context, who Caller, after string, n int) (Page[Account], error) {
-	if err := a.Check(ctx, who, ListAccounts, Resource{Account: who.Account}); err != nil {
-		return Page[Account]{}, err
-	}
-	n = clampPage(n)
-	query, args := selectAccount+`WHERE name > $1 ORDER BY name LIMIT $2`, []any{after, n + 1}
-	if !who.System() {
-		query, args = selectAccount+`WHERE name > $1 AND id = $3 ORDER BY name LIMIT $2`, append(args, who.Account)
-	}
-	rows, err := db.All[accountRow](ctx, a.db, query, args...)
-	return page(rows, n, accountRow.account), err
-}
-
-// SetAccountEnabled lets the users of an account in, or keeps all of them out.
-// Errors: Denied, AccountUnknown.
-func (a *Authority) SetAccountEnabled(ctx context.Context, who Caller, account string, on bool) error {
-	_, err := db.Update(ctx, a.db, func(tx *db.Tx) (struct{}, error) {
-		var none struct{}
-		acc, err := a.manage(tx, who, UpdateAccount, account, tx.ForUpdate())
-		if err != nil {
-			return none, err
-		}
-		if _, err := tx.Exec(`UPDATE account SET enabled = $2 WHERE id = $1`, acc.ID, on); err != nil {
-			return none, err
-		}
-		return none, a.changed(tx, who, acc.ID, UpdateAccount, acc.Name+state(on))
-	})
-	return err
-}
-
-// AccountChange is what is changed of an account; nil stays as it is.
-type AccountChange struct{ OrgID, OrgPath *string }
-
-// ChangeAccount changes an account. Errors: Denied, AccountUnknown, Invalid.
-func (a *Authority) ChangeAccount(ctx context.Context, who Caller, account string, c AccountChange) (Account, error) {
-	for _, s := range []*string{c.OrgID, c.OrgPath} {
-		if s == nil {
-			continue
-		}
-		if err := checkDescription(*s); err != nil {
-			return Account{}, fault.New(fault.Invalid, "The id and the path of an organization are text of at most %d bytes, without control characters.", maxDescription)
-		}
-	}
-	return db.Update(ctx, a.db, func(tx *db.Tx) (Account, error) {
-		acc, err := a.manage(tx, who, UpdateAccount, account, tx.ForUpdate())
-		if err != nil {
-			return Account{}, err
-		}
-		if c.OrgID != nil {
-			acc.OrgID = *c.OrgID
-		}
-		if c.OrgPath != nil {
-			acc.OrgPath = *c.OrgPath
-		}
-		if _, err := tx.Exec(`UPDATE account SET org_id = $2, org_path = $3 WHERE id = $1`, acc.ID, acc.OrgID, acc.OrgPath); err != nil {
-			return Account{}, err
-		}
-		return acc, a.changed(tx, who, acc.ID, UpdateAccount, acc.Name+" in "+acc.OrgID+" "+acc.OrgPath)
-	})
-}
-
-// state is how the audit tells a switch.
-func state(on bool) string {
-	if on {
-		return " on"
-	}
-	return " off"
 }

@@ -108,6 +108,7 @@ const (
 	CreateAccount Action = "iam:accounts:createAccount"
 	UpdateAccount Action = "iam:accounts:updateAccount"
 	ListAccounts  Action = "iam:accounts:listAccounts"
+	ShowAccount   Action = "iam:accounts:getAccount"
 	RotateKeys    Action = "iam:installation:rotateSigningKeys"
 	CreateRegion  Action = "iam:installation:createRegion"
 	UpdateRegion  Action = "iam:installation:updateRegion"
@@ -133,7 +134,7 @@ const (
 type scope uint8
 
 const (
-	onInstallation scope = iota + 1 // the operator
+	onInstallation scope = iota + 1 // an administrator of the first account
 	onAccount                       // an administrator of the account
 	onUser                          // an administrator of the account, or the user himself
 	inAccount                       // every user of the account
@@ -149,6 +150,7 @@ type rule struct {
 	org, repo Right
 	public    bool   // also allowed on a public repository, for everyone
 	shared    bool   // also allowed on a repository of another account that is shared with the caller's
+	own       bool   // also allowed to every user about his own account
 	users     bool   // also allowed to every user of the account, where Options.UsersCreate is set
 	does      string // for sentences: "You may not <does> <name>"
 }
@@ -227,7 +229,8 @@ var rules = map[Action]rule{
 
 	CreateAccount: {scope: onInstallation, does: "create accounts"},
 	UpdateAccount: {scope: onInstallation, does: "change accounts"},
-	ListAccounts:  {scope: inAccount, does: "list accounts"},
+	ListAccounts:  {scope: onInstallation, does: "list accounts"},
+	ShowAccount:   {scope: onInstallation, own: true, does: "see other accounts"},
 	RotateKeys:    {scope: onInstallation, does: "rotate signing keys"},
 	CreateRegion:  {scope: onInstallation, does: "register regions"},
 	UpdateRegion:  {scope: onInstallation, does: "change regions"},

@@ -125,11 +125,13 @@ func decide(r rule, s *standing, who Caller, on Resource, now time.Time, usersCr
 		return strange // a token ends with the password, also between its check and this
 	case public:
 		return allowed
-	case on.Account != who.Account:
+	case r.scope != onInstallation && on.Account != who.Account:
 		return denied
 	}
 	ok := false
 	switch r.scope {
+	case onInstallation:
+		ok = s.Admin && s.First || r.own && on.Account == who.Account
 	case onAccount:
 		ok = s.Admin || r.users && usersCreate
 	case onUser:

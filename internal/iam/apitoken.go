@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"berth.dev/berth/internal/db"
@@ -98,7 +99,9 @@ func wrongToken(err error) error {
 // fault.Unauthorized, with WrongToken or ExpiredToken.
 func (a *Authority) APICaller(ctx context.Context, raw string) (Caller, error) {
 	c, who, err := a.openToken(ctx, raw)
-	who.version = c.Version
+	if err == nil {
+		who.version, who.tokens = c.Version, strings.Join(c.lineage(), " ")
+	}
 	return who, err
 }
 
@@ -151,8 +154,8 @@ func (a *Authority) isRevoked(ctx context.Context, account, id string) (bool, er
 	return gone, err
 }
 
-// RevokeToken ends a token before its time, with all that were made from it:
-// here with the next request, on other nodes within two seconds. The row goes
+// RevokeToken ends a token before its time, with all tokens, temporary keys
+// and logins that were made with it: here with the next request, on other nodes within two seconds. The row goes
 // when the token would have expired. Errors: as ShowToken.
 func (a *Authority) RevokeToken(ctx context.Context, who Caller, raw string) error {
 	c, owner, err := a.openOther(ctx, who, DeleteToken, raw)
@@ -161,10 +164,17 @@ func (a *Authority) RevokeToken(ctx context.Context, who Caller, raw string) err
 	}
 	_, err = db.Update(ctx, a.db, func(tx *db.Tx) (struct{}, error) {
 		var none struct{}
+		// Nobody makes a key with it meanwhile (insertTemporary).
+		if _, err := db.One[string](tx.Context(), tx, `SELECT id FROM account WHERE id = $1`+tx.ForUpdate(), c.Account); err != nil {
+			return none, err
+		}
 		if err := a.Allow(tx, who, DeleteToken, Resource{Account: c.Account, User: c.User}); err != nil {
 			return none, err
 		}
 		if _, err := tx.Exec(`INSERT INTO revoked_token (token, expires) VALUES ($1, $2) ON CONFLICT (token) DO NOTHING`, c.ID, c.Expires); err != nil {
+			return none, err
+		}
+		if err := endDescendants(tx, c.ID); err != nil {
 			return none, err
 		}
 		return none, a.changed(tx, who, c.Account, DeleteToken, "of "+owner.UserName)

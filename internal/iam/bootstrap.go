@@ -33,7 +33,7 @@ func (a *Authority) Bootstrap(ctx context.Context, password string) (created boo
 		if n, err := db.One[int64](tx.Context(), tx, count); err != nil || n > 0 {
 			return false, err // another node was first
 		}
-		acc, err := a.insertAccount(tx, Operator(), account, FirstName, project)
+		acc, err := a.insertAccount(tx, Operator(), account, project, NewAccount{Name: FirstName})
 		if err != nil {
 			return false, err
 		}

@@ -9,6 +9,8 @@ type Caller struct {
 	Key                  string // the access key that logged in; empty: a password did
 	kind                 kind
 	version              int64 // of the password, where a token of the management API says who it is
+
+	tokens string // ids of that token and of those it was made from, with blanks between
 }
 
 type kind uint8

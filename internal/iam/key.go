@@ -107,10 +107,8 @@ func (a *Authority) KeysOf(ctx context.Context, who Caller, user UserRef) ([]Key
 // SetKeyEnabled lets a key log in or not, from the next call on. Errors:
 // Denied, KeyUnknown.
 func (a *Authority) SetKeyEnabled(ctx context.Context, who Caller, access string, on bool) error {
-	return a.changeKey(ctx, who, UpdateKey, access, state(on), func(tx *db.Tx) error {
-		_, err := tx.Exec(`UPDATE access_key SET enabled = $2 WHERE access = $1`, access, on)
-		return err
-	})
+	_, err := a.ChangeKey(ctx, who, access, KeyChange{Enabled: &on})
+	return err
 }
 
 // Key shows a key, without its secret. Errors: Denied, KeyUnknown.
@@ -127,7 +125,8 @@ type KeyChange struct {
 	Description *string
 }
 
-// ChangeKey changes a key. Errors: Denied, KeyUnknown, Invalid.
+// ChangeKey changes a key. Of a temporary one that is switched off what it made
+// ends for good. Errors: Denied, KeyUnknown, Invalid.
 func (a *Authority) ChangeKey(ctx context.Context, who Caller, access string, c KeyChange) (Key, error) {
 	note := ""
 	if c.Enabled != nil {
@@ -152,29 +151,31 @@ func (a *Authority) ChangeKey(ctx context.Context, who Caller, access string, c 
 		if _, err := tx.Exec(`UPDATE access_key SET enabled = $2, description = $3 WHERE access = $1`, access, k.Enabled, k.Description); err != nil {
 			return Key{}, err
 		}
+		if !k.Enabled {
+			if err := endDescendants(tx, access); err != nil {
+				return Key{}, err
+			}
+		}
 		return k.key(), a.changed(tx, who, k.Account, UpdateKey, access+" of "+k.UserName+note)
 	})
 }
 
-// DeleteKey removes a key. Errors: Denied, KeyUnknown.
+// DeleteKey removes a key; what it made ends with it. Errors: Denied, KeyUnknown.
 func (a *Authority) DeleteKey(ctx context.Context, who Caller, access string) error {
-	return a.changeKey(ctx, who, DeleteKey, access, "", func(tx *db.Tx) error {
-		_, err := tx.Exec(`DELETE FROM access_key WHERE access = $1`, access)
-		return err
-	})
-}
-
-func (a *Authority) changeKey(ctx context.Context, who Caller, do Action, access, note string, apply func(*db.Tx) error) error {
 	_, err := db.Update(ctx, a.db, func(tx *db.Tx) (struct{}, error) {
 		var none struct{}
-		k, err := a.manageKey(tx, who, do, access)
+		k, err := a.manageKey(tx, who, DeleteKey, access)
 		if err != nil {
 			return none, err
 		}
-		if err := apply(tx); err != nil {
+		// The key first: whoever is about to make another with it waits or has done so.
+		if _, err := tx.Exec(`DELETE FROM access_key WHERE access = $1`, access); err != nil {
 			return none, err
 		}
-		return none, a.changed(tx, who, k.Account, do, access+" of "+k.UserName+note)
+		if err := endDescendants(tx, access); err != nil {
+			return none, err
+		}
+		return none, a.changed(tx, who, k.Account, DeleteKey, access+" of "+k.UserName)
 	})
 	return err
 }

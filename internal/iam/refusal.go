@@ -11,7 +11,7 @@ import (
 func refusal(r rule, s *standing, who Caller, on Resource) string {
 	switch r.scope {
 	case onInstallation:
-		return fmt.Sprintf("Only the operator of this registry may %s.", r.does)
+		return fmt.Sprintf("Only an administrator of the first account or the operator may %s.", r.does)
 	case onAccount, onUser:
 		return fmt.Sprintf("Only an administrator of the account may %s.", r.does)
 	case inAccount:

@@ -13,6 +13,7 @@ import (
 // organization and repository.
 type standing struct {
 	Account, AccountName string
+	First                bool // the account is the one that administers the installation
 	UserName             string
 	Admin                bool
 	Enabled              bool
@@ -40,7 +41,7 @@ const maxStandings = 8192
 
 // A key of another user, or none of that name, is as good as a disabled one;
 // so is a key whose parent is.
-const standingQuery = `SELECT a.id, a.name, u.name, u.admin,
+const standingQuery = `SELECT a.id, a.name, a.seq = 1, u.name, u.admin,
 		u.enabled AND a.enabled AND ($2 = '' OR coalesce(k.enabled AND (k.parent = '' OR coalesce(p.enabled, false)), false)), u.version, k.expires,
 		coalesce((SELECT g.auth FROM org_grant g WHERE g.organization = $3 AND g.iam_user = u.id), 0),
 		coalesce((SELECT g.auth FROM repo_grant g WHERE g.repository = $4 AND g.iam_user = u.id), 0)

@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"berth.dev/berth/internal/db"
@@ -46,6 +47,9 @@ func (a *Authority) newTemporary(kind keyKind, life time.Duration) temporary {
 	return temporary{access: access, secret: secret, sealed: a.Seal(sealedKey(access), []byte(secret)), kind: kind, life: life}
 }
 
+// maxAncestors bounds what a temporary key was made with, one after the other.
+const maxAncestors = 16
+
 type parentKey struct {
 	Kind    keyKind
 	Parent  string
@@ -53,8 +57,8 @@ type parentKey struct {
 }
 
 // insertTemporary gives the caller a key, and returns when it expires. It ends
-// with the key that the caller asked with: a lost key must not live on in what
-// it made. The account's epoch stays, since nobody has asked for the new key.
+// with the key or the token that the caller asked with, and with what these
+// were made with: what was lost must not live on in what it made. The account's epoch stays, since nobody has asked for the new key.
 func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporary) (time.Time, error) {
 	n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM access_key WHERE iam_user = $1 AND expires > $2`, who.User, tx.Micros())
 	if err != nil {
@@ -64,9 +68,16 @@ func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporar
 		return time.Time{}, fault.New(fault.TooMany, "%s has %d temporary keys: wait until some have expired.", who.UserName, n)
 	}
 	expires, parent := tx.Micros()+t.life.Microseconds(), who.Key
+	ancestors, err := goodTokens(tx, who)
+	if err != nil {
+		return time.Time{}, err
+	}
 	if who.Key != "" {
-		p, err := db.One[parentKey](tx.Context(), tx, `SELECT kind, parent, expires FROM access_key WHERE access = $1`, who.Key)
-		if err != nil && !errors.Is(err, db.ErrNone) { // without the key Allow has refused
+		p, err := db.One[parentKey](tx.Context(), tx, `SELECT kind, parent, expires FROM access_key WHERE access = $1`+tx.ForKeyShare(), who.Key)
+		if errors.Is(err, db.ErrNone) {
+			return time.Time{}, fault.New(fault.Unauthorized, "This login is not valid any more.")
+		}
+		if err != nil {
 			return time.Time{}, err
 		}
 		if p.Expires != nil {
@@ -74,7 +85,15 @@ func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporar
 		}
 		if p.Kind != lastingKey {
 			parent = p.Parent
+			further, err := db.All[string](tx.Context(), tx, `SELECT ancestor FROM lineage WHERE access = $1 ORDER BY ancestor LIMIT $2`, who.Key, maxAncestors+1)
+			if err != nil {
+				return time.Time{}, err
+			}
+			ancestors = append(append(ancestors, who.Key), further...)
 		}
+	}
+	if len(ancestors) > maxAncestors {
+		return time.Time{}, fault.New(fault.TooMany, "The key of this call was made with too many others, one after the other: log in again.")
 	}
 	expires -= expires % time.Second.Microseconds() // what the client is told has no fraction
 	if _, err := tx.Exec(`INSERT INTO access_key (access, account, iam_user, secret, enabled, description, created, expires, kind, parent)
@@ -82,7 +101,36 @@ func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporar
 		t.access, who.Account, who.User, t.sealed, tx.Micros(), expires, string(t.kind), parent); err != nil {
 		return time.Time{}, err
 	}
+	for _, ancestor := range ancestors {
+		if _, err := tx.Exec(`INSERT INTO lineage (ancestor, access) VALUES ($1, $2)`, ancestor, t.access); err != nil {
+			return time.Time{}, err
+		}
+	}
 	return fromMicros(expires), a.Audit(tx, who, do, t.access, "ok")
+}
+
+// goodTokens returns the ids of the tokens that the caller came with, unless
+// one of them has been revoked since. What ends a token holds the account's row,
+// and so does the caller, by holdAccount.
+func goodTokens(tx *db.Tx, who Caller) ([]string, error) {
+	tokens := strings.Fields(who.tokens)
+	for _, id := range tokens {
+		gone, err := db.One[bool](tx.Context(), tx, `SELECT EXISTS (SELECT 1 FROM revoked_token WHERE token = $1)`, id)
+		if err != nil {
+			return nil, err
+		}
+		if gone {
+			return nil, wrongToken(nil)
+		}
+	}
+	return tokens, nil
+}
+
+// endDescendants removes the temporary keys that were made with a token or a
+// temporary key, directly or by others between.
+func endDescendants(tx *db.Tx, ancestor string) error {
+	_, err := tx.Exec(`DELETE FROM access_key WHERE access IN (SELECT access FROM lineage WHERE ancestor = $1)`, ancestor)
+	return err
 }
 
 // endTemporary removes the temporary keys that go back to a login by password:

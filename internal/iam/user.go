@@ -14,6 +14,7 @@ type User struct {
 	ID, Name             string
 	Account, AccountName string
 	Description          string
+	Contact              Contact
 	Admin, Enabled       bool
 	Password             bool // can log in by password
 	AccessMode           AccessMode
@@ -48,15 +49,18 @@ type userRow struct {
 	AccessMode           AccessMode
 	Reset                bool
 	Created              int64
+	Email                string
+	AreaCode, Phone      string
 }
 
 func (r userRow) user() User {
 	return User{ID: r.ID, Name: r.Name, Account: r.Account, AccountName: r.AccountName, Description: r.Description,
-		Admin: r.Admin, Enabled: r.Enabled, Password: r.Password,
+		Contact: Contact{Email: r.Email, AreaCode: r.AreaCode, Phone: r.Phone},
+		Admin:   r.Admin, Enabled: r.Enabled, Password: r.Password,
 		AccessMode: r.AccessMode, Reset: r.Reset, Created: fromMicros(r.Created)}
 }
 
-const selectUser = `SELECT u.id, u.name, a.id, a.name, u.description, u.admin, u.enabled, u.password <> '', u.access_mode, u.reset, u.created
+const selectUser = `SELECT u.id, u.name, a.id, a.name, u.description, u.admin, u.enabled, u.password <> '', u.access_mode, u.reset, u.created, u.email, u.areacode, u.phone
 	FROM iam_user u JOIN account a ON a.id = u.account `
 
 // FindUser looks a user up by the account's id and the user's name. It asks
@@ -119,6 +123,7 @@ func (a *Authority) manageUser(tx *db.Tx, who Caller, do Action, ref UserRef, lo
 type NewUser struct {
 	Name, Password  string
 	Description     string
+	Contact         Contact
 	AccessMode      AccessMode
 	Admin, Disabled bool
 	KeepPassword    bool // it is not meant to be replaced
@@ -132,6 +137,9 @@ func (n *NewUser) check() error {
 		return err
 	}
 	if err := checkDescription(n.Description); err != nil {
+		return err
+	}
+	if err := n.Contact.check(); err != nil {
 		return err
 	}
 	return n.AccessMode.check()
@@ -173,9 +181,10 @@ func (a *Authority) newPassword(ctx context.Context, password string) (phc strin
 }
 
 func (a *Authority) insertUser(tx *db.Tx, who Caller, acc Account, id, phc string, n NewUser) (User, error) {
-	made, err := tx.Exec(`INSERT INTO iam_user (id, account, name, password, version, admin, enabled, description, created, access_mode, reset)
-		VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, name) DO NOTHING`,
-		id, acc.ID, n.Name, phc, n.Admin, !n.Disabled, n.Description, tx.Micros(), string(n.AccessMode), !n.KeepPassword)
+	made, err := tx.Exec(`INSERT INTO iam_user (id, account, name, password, version, admin, enabled, description, created, access_mode, reset, email, areacode, phone)
+		VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (account, name) DO NOTHING`,
+		id, acc.ID, n.Name, phc, n.Admin, !n.Disabled, n.Description, tx.Micros(), string(n.AccessMode), !n.KeepPassword,
+		n.Contact.Email, n.Contact.AreaCode, n.Contact.Phone)
 	if err != nil {
 		return User{}, err
 	}

@@ -70,7 +70,17 @@ func (a *Authority) SetUserEnabled(ctx context.Context, who Caller, account, use
 // SetAdmin makes a user an administrator of the account, or not one any more.
 // Errors: as SetUserEnabled.
 func (a *Authority) SetAdmin(ctx context.Context, who Caller, account, user string, on bool) error {
-	return a.change(ctx, who, UpdateUser, named(account, user), " administrator"+state(on), func(tx *db.Tx, u User) error {
+	return a.setAdmin(ctx, who, named(account, user), on)
+}
+
+// SetAdminByID is SetAdmin for a user of the caller's account. Errors: as
+// SetUserEnabled.
+func (a *Authority) SetAdminByID(ctx context.Context, who Caller, id string, on bool) error {
+	return a.setAdmin(ctx, who, UserRef{ID: id}, on)
+}
+
+func (a *Authority) setAdmin(ctx context.Context, who Caller, ref UserRef, on bool) error {
+	return a.change(ctx, who, UpdateUser, ref, " administrator"+state(on), func(tx *db.Tx, u User) error {
 		if !on {
 			if err := keepAdmin(tx, u); err != nil {
 				return err

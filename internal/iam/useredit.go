@@ -12,6 +12,7 @@ import (
 // An empty password means none.
 type UserChange struct {
 	Name, Password, Description *string
+	Email, AreaCode, Phone      *string
 	AccessMode                  *AccessMode
 	Enabled, Reset              *bool
 }
@@ -94,6 +95,12 @@ func (c *UserChange) apply(tx *db.Tx, u User, phc string) (note string, err erro
 	}
 	if c.Reset != nil {
 		err = set(err, `UPDATE iam_user SET reset = $2 WHERE id = $1`, *c.Reset)
+	}
+	if contact := c.contact(u.Contact); contact != u.Contact {
+		if err == nil {
+			err = contact.check()
+		}
+		err = set(err, `UPDATE iam_user SET email = $2, areacode = $3, phone = $4 WHERE id = $1`, contact.Email, contact.AreaCode, contact.Phone)
 	}
 	if c.Enabled != nil && *c.Enabled != u.Enabled {
 		note += state(*c.Enabled)

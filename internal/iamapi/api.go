@@ -54,11 +54,12 @@ func New(a *iam.Authority, o Options) *API {
 
 // call is one request on its way through a route.
 type call struct {
-	w    http.ResponseWriter
-	r    *http.Request
-	id   string // the part of the path that the pattern leaves open
-	who  iam.Caller
-	body []byte
+	w     http.ResponseWriter
+	r     *http.Request
+	parts []string // of the path, where the pattern leaves them open
+	id    string   // the first of them
+	who   iam.Caller
+	body  []byte
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -74,14 +75,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["X-Iam-Trace-Id"] = []string{res.RequestID()}
 	w.Header()["Cache-Control"] = noStore
 	c := &call{w: w, r: r}
-	i, id, err := find(r.Method, r.URL.Path)
+	i, parts, err := find(r.Method, r.URL.Path)
 	if err != nil {
 		res.Serve(a.unknown)
 		a.fail(c, err)
 		return
 	}
 	res.Serve(a.metrics[i])
-	c.id = id
+	if c.parts = parts; len(parts) > 0 {
+		c.id = parts[0]
+	}
 	if err := a.serve(c, &routes[i]); err != nil {
 		a.fail(c, err)
 	}

@@ -12,7 +12,7 @@ import (
 // Route is one row of the API, for whoever compares it with a description.
 type Route struct {
 	Method  string
-	Pattern string // one part of it may be open, in braces
+	Pattern string // parts in braces are open
 	Name    string
 	Action  iam.Action // what the caller needs; empty: nothing but what Open says
 	Open    bool       // without a login
@@ -40,6 +40,19 @@ var routes = [...]route{
 	{Route{"GET", "/v3/projects/{project_id}", "showProject", iam.ListProjects, false}, (*API).showProject},
 	{Route{"GET", "/v3/auth/domains", "listDomains", "", false}, (*API).listDomains},
 
+	{Route{"GET", "/v3/domains", "listAllDomains", iam.ListAccounts, false}, (*API).listAllDomains},
+	{Route{"POST", "/v3/domains", "createDomain", iam.CreateAccount, false}, (*API).createDomain},
+	{Route{"GET", "/v3/domains/{domain_id}", "showDomain", iam.ShowAccount, false}, (*API).showDomain},
+	{Route{"PATCH", "/v3/domains/{domain_id}", "updateDomain", iam.UpdateAccount, false}, (*API).updateDomain},
+	{Route{"DELETE", "/v3/domains/{domain_id}", "deleteDomain", iam.UpdateAccount, false}, (*API).deleteDomain},
+
+	{Route{"GET", "/v3/roles", "listRoles", "", false}, (*API).listRoles},
+	{Route{"GET", "/v3/roles/{role_id}", "showRole", "", false}, (*API).showRole},
+	{Route{"GET", "/v3/domains/{domain_id}/users/{user_id}/roles", "listUserRoles", iam.ShowUser, false}, (*API).listUserRoles},
+	{Route{"HEAD", "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}", "checkUserRole", iam.ShowUser, false}, (*API).checkUserRole},
+	{Route{"PUT", "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}", "assignRole", iam.UpdateUser, false}, (*API).assignRole},
+	{Route{"DELETE", "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}", "removeRole", iam.UpdateUser, false}, (*API).removeRole},
+
 	{Route{"GET", "/v3/users", "listUsers", iam.ListUsers, false}, (*API).listUsers},
 	{Route{"GET", "/v3/users/{user_id}", "showKeystoneUser", iam.ShowUser, false}, (*API).showKeystoneUser},
 	{Route{"DELETE", "/v3/users/{user_id}", "deleteUser", iam.DeleteUser, false}, (*API).deleteUser},
@@ -65,10 +78,10 @@ func Routes() []Route {
 	return out
 }
 
-// find returns the index of a route and what stands in its open part. HEAD is
+// find returns the index of a route and what stands in its open parts. HEAD is
 // good wherever GET is. Nothing is cleaned, so nothing is redirected. Errors:
 // fault.Unsupported, whose Detail lists the methods of a known path or is nil.
-func find(method, path string) (index int, id string, err error) {
+func find(method, path string) (index int, parts []string, err error) {
 	var allow []string
 	for i := range routes {
 		rt := &routes[i]
@@ -82,23 +95,33 @@ func find(method, path string) (index int, id string, err error) {
 		allow = append(allow, rt.Method)
 	}
 	if allow == nil {
-		return 0, "", errNoRoute
+		return 0, nil, errNoRoute
 	}
 	slices.Sort(allow)
-	return 0, "", fault.New(fault.Unsupported, "This address answers %s.", strings.Join(allow, ", ")).With(strings.Join(allow, ", "))
+	return 0, nil, fault.New(fault.Unsupported, "This address answers %s.", strings.Join(allow, ", ")).With(strings.Join(allow, ", "))
 }
 
-// fits compares a path with a pattern; an open part takes what is not empty
-// and has no slash.
-func fits(pattern, path string) (id string, ok bool) {
-	before, rest, open := strings.Cut(pattern, "{")
-	if !open {
-		return "", pattern == path
+// fits compares a path with a pattern, part by part; an open part takes what
+// is not empty.
+func fits(pattern, path string) (parts []string, ok bool) {
+	for {
+		want, patterns, more := strings.Cut(pattern, "/")
+		have, paths, further := strings.Cut(path, "/")
+		switch {
+		case more != further:
+			return nil, false
+		case !strings.HasPrefix(want, "{"):
+			if want != have {
+				return nil, false
+			}
+		case have == "":
+			return nil, false
+		default:
+			parts = append(parts, have)
+		}
+		if !more {
+			return parts, true
+		}
+		pattern, path = patterns, paths
 	}
-	_, after, _ := strings.Cut(rest, "}")
-	if len(path) <= len(before)+len(after) || !strings.HasPrefix(path, before) || !strings.HasSuffix(path, after) {
-		return "", false
-	}
-	id = path[len(before) : len(path)-len(after)]
-	return id, !strings.Contains(id, "/")
 }

@@ -27,7 +27,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%+v twice, or without a name", rt)
 		}
 		seen[rt.Method+" "+rt.Pattern] = true
-		path := strings.NewReplacer("{user_id}", "x", "{project_id}", "x", "{access_key}", "AKEXAMPLE0000000001A").Replace(rt.Pattern)
+		path := strings.NewReplacer("{user_id}", "x", "{project_id}", "x", "{access_key}", "AKEXAMPLE0000000001A", "{domain_id}", "x", "{role_id}", "0").Replace(rt.Pattern)
 		if !rt.Open {
 			w.do(w.request(rt.Method, path, "{}")).status(http.StatusUnauthorized)
 			r := w.request(rt.Method, path, "{}")
@@ -44,7 +44,7 @@ func TestRoutes(t *testing.T) {
 
 func TestNoRoute(t *testing.T) {
 	w := open(t)
-	for _, path := range []string{"/v3/x", "/v3/users/", "/v3/users/a/b", "/v3//users", "/v3/auth", "/v3/../v3/users", "/v3.0/", "/v3.0/OS-USER", "/v3/users//password", "/v3/auth/tokens/"} {
+	for _, path := range []string{"/v3/x", "/v3/users/", "/v3/users/a/b", "/v3/domains/", "/v3/domains/a/b", "/v3/domains//users/a/roles", "/v3/domains/a/users//roles/0", "/v3/domains/a/users/b/roles/", "/v3/domains/a/users/b/roles/0/1", "/v3/roles/", "/v3//users", "/v3/auth", "/v3/../v3/users", "/v3.0/", "/v3.0/OS-USER", "/v3/users//password", "/v3/auth/tokens/"} {
 		w.do(w.request("GET", path, "")).fails(404, "IAM.0004")
 	}
 	a := w.do(w.request("PATCH", "/v3/auth/tokens", "")).fails(405, "IAM.0011")

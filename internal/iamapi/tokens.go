@@ -175,7 +175,7 @@ func (a *API) renderToken(c *call, status int, value string, t iam.APIToken) err
 		Roles: []Ref{}, Catalog: []Service{},
 	}
 	if admin {
-		out.Roles = append(out.Roles, Ref{ID: "0", Name: "te_admin"})
+		out.Roles = append(out.Roles, Ref{ID: adminRoleID, Name: adminRole})
 	}
 	if t.Project.ID != "" {
 		out.Project = &TokenProject{ID: t.Project.ID, Name: t.Project.Name, Domain: domain}

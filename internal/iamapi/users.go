@@ -2,7 +2,6 @@ package iamapi
 
 import (
 	"net/http"
-	"net/url"
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
@@ -30,6 +29,9 @@ type User struct {
 	IsDomainOwner  bool   `json:"is_domain_owner"` // an administrator of the account
 	AccessMode     string `json:"access_mode"`     // default, programmatic, console
 	Description    string `json:"description"`
+	Email          string `json:"email"`
+	AreaCode       string `json:"areacode"`
+	Phone          string `json:"phone"`
 	PasswordStatus bool   `json:"pwd_status"`
 	CreateTime     string `json:"create_time"`
 	Links          Links  `json:"links"`
@@ -46,6 +48,9 @@ type UserRequest struct {
 		Enabled        *bool   `json:"enabled"`
 		AccessMode     *string `json:"access_mode"`
 		Description    *string `json:"description"`
+		Email          *string `json:"email"`
+		AreaCode       *string `json:"areacode"`
+		Phone          *string `json:"phone"`
 		PasswordStatus *bool   `json:"pwd_status"`
 	} `json:"user"`
 }
@@ -57,7 +62,8 @@ func (a *API) keystoneUser(c *call, u iam.User) KeystoneUser {
 
 func (a *API) renderUser(c *call, status int, u iam.User) {
 	web.WriteJSON(c.w, status, map[string]User{"user": {ID: u.ID, Name: u.Name, DomainID: u.Account, Enabled: u.Enabled,
-		IsDomainOwner: u.Admin, AccessMode: string(u.AccessMode), Description: u.Description, PasswordStatus: u.Reset,
+		IsDomainOwner: u.Admin, AccessMode: string(u.AccessMode), Description: u.Description,
+		Email: u.Contact.Email, AreaCode: u.Contact.AreaCode, Phone: u.Contact.Phone, PasswordStatus: u.Reset,
 		CreateTime: timeText(u.Created), Links: a.links(c, "/v3.0/OS-USER/users/"+u.ID)}})
 }
 
@@ -92,15 +98,7 @@ func (a *API) listUsers(c *call) error {
 	}
 	links := a.links(c, "/v3/users")
 	if page.More {
-		next := url.Values{}
-		for _, name := range []string{"name", "enabled", "limit", "domain_id"} {
-			if v := q.Get(name); v != "" {
-				next.Set(name, v)
-			}
-		}
-		next.Set("marker", page.Items[len(page.Items)-1].Name)
-		address := links.Self + "?" + next.Encode()
-		links.Next = &address
+		links.Next = next(links.Self, q, page.Items[len(page.Items)-1].Name, "name", "enabled", "limit", "domain_id")
 	}
 	web.WriteJSON(c.w, http.StatusOK, struct {
 		Users []KeystoneUser `json:"users"`
@@ -142,15 +140,8 @@ func (a *API) createUser(c *call) error {
 		return fault.New(fault.Foreign, "The domain_id is not that of your account.")
 	}
 	n := iam.NewUser{Name: *u.Name, Disabled: u.Enabled != nil && !*u.Enabled, KeepPassword: u.PasswordStatus != nil && !*u.PasswordStatus}
-	if u.Password != nil {
-		n.Password = *u.Password
-	}
-	if u.Description != nil {
-		n.Description = *u.Description
-	}
-	if u.AccessMode != nil {
-		n.AccessMode = iam.AccessMode(*u.AccessMode)
-	}
+	n.Password, n.Description, n.AccessMode = text(u.Password), text(u.Description), iam.AccessMode(text(u.AccessMode))
+	n.Contact = iam.Contact{Email: text(u.Email), AreaCode: text(u.AreaCode), Phone: text(u.Phone)}
 	made, err := a.iam.AddUser(c.ctx(), c.who, "", n)
 	if err != nil {
 		return err
@@ -173,7 +164,7 @@ func (a *API) updateUser(c *call) error {
 	}
 	changed, err := a.iam.ChangeUser(c.ctx(), c.who, iam.UserRef{ID: c.id}, iam.UserChange{
 		Name: u.Name, Password: u.Password, Description: u.Description, AccessMode: (*iam.AccessMode)(u.AccessMode),
-		Enabled: u.Enabled, Reset: u.PasswordStatus,
+		Email: u.Email, AreaCode: u.AreaCode, Phone: u.Phone, Enabled: u.Enabled, Reset: u.PasswordStatus,
 	})
 	if err != nil {
 		return err

@@ -64,14 +64,15 @@ func TestUsers(t *testing.T) {
 	w := open(t)
 	alice, boss, admin := w.login("alice"), w.login("boss"), w.login("admin")
 	const users = "/v3.0/OS-USER/users"
-	made := w.as(boss, "POST", users, `{"user":{"name":"carol","domain_id":"`+w.acme.ID+`","password":"carol-password","enabled":true,"access_mode":"programmatic","description":"of the builds","pwd_status":false,"email":"c@example.com"}}`).status(201)
+	made := w.as(boss, "POST", users, `{"user":{"name":"carol","domain_id":"`+w.acme.ID+`","password":"carol-password","enabled":true,"access_mode":"programmatic","description":"of the builds","pwd_status":false,"email":"c@example.com","areacode":"0086","phone":"13800000000"}}`).status(201)
 	made.has("user.name", "carol").has("user.domain_id", w.acme.ID).has("user.enabled", true).has("user.is_domain_owner", false).has("user.access_mode", "programmatic").
-		has("user.description", "of the builds").has("user.pwd_status", false)
+		has("user.description", "of the builds").has("user.pwd_status", false).has("user.email", "c@example.com").has("user.areacode", "0086").has("user.phone", "13800000000")
 	id := made.text("user.id")
 	w.users["carol"] = iam.User{ID: id}
 	carol := w.login("carol")
 	w.as(carol, "GET", users+"/"+id, "").status(200).has("user.name", "carol")
-	w.as(carol, "GET", "/v3/users/"+id, "").status(200).has("user.name", "carol").has("user.access_mode", nil)
+	w.as(carol, "GET", users+"/"+id, "").status(200).has("user.email", "c@example.com").has("user.areacode", "0086").has("user.phone", "13800000000")
+	w.as(carol, "GET", "/v3/users/"+id, "").status(200).has("user.name", "carol").has("user.access_mode", nil).has("user.email", nil)
 	w.as(boss, "GET", users+"/"+w.users["boss"].ID, "").status(200).has("user.is_domain_owner", true)
 
 	w.as(boss, "POST", users, `{"user":{"name":"carol"}}`).fails(409, "IAM.0005")
@@ -79,7 +80,7 @@ func TestUsers(t *testing.T) {
 		w.as(boss, "POST", users, body).fails(400, "IAM.0072")
 	}
 	for _, body := range []string{"[]", `{"user":[]}`, `{"user":{"name":1}}`, `{"user":{"name":"a b"}}`, `{"user":{"name":"a\u0000"}}`, `{"user":{"name":"dave","password":"short"}}`,
-		`{"user":{"name":"dave","access_mode":"x"}}`, `{"user":{"name":"dave","enabled":"true"}}`, `{"user":{"name":"dave","description":"\u0000"}}`, `{"user":{"name":"dave","description":"` + strings.Repeat("x", 256) + `"}}`} {
+		`{"user":{"name":"dave","access_mode":"x"}}`, `{"user":{"name":"dave","enabled":"true"}}`, `{"user":{"name":"dave","description":"\u0000"}}`, `{"user":{"name":"dave","email":"dave"}}`, `{"user":{"name":"dave","phone":"1"}}`, `{"user":{"name":"dave","areacode":"+1","phone":"1"}}`, `{"user":{"name":"dave","phone":1}}`, `{"user":{"name":"dave","description":"` + strings.Repeat("x", 256) + `"}}`} {
 		w.as(boss, "POST", users, body).fails(400, "IAM.0011")
 	}
 	w.as(boss, "POST", users, `{"user":{"name":"dave","domain_id":"`+w.users["admin"].Account+`"}}`).fails(403, "IAM.0002")
@@ -87,6 +88,9 @@ func TestUsers(t *testing.T) {
 
 	put := func(token, body string) answer { return w.as(token, "PUT", users+"/"+id, body) }
 	put(boss, `{"user":{"description":"","access_mode":"default"}}`).status(200).has("user.description", "").has("user.access_mode", "default").has("user.name", "carol")
+	put(boss, `{"user":{"email":"carol@example.com"}}`).status(200).has("user.email", "carol@example.com").has("user.phone", "13800000000")
+	put(boss, `{"user":{"phone":"","areacode":""}}`).status(200).has("user.email", "carol@example.com").has("user.phone", "").has("user.areacode", "")
+	put(boss, `{"user":{"phone":"1"}}`).fails(400, "IAM.0011")
 	w.as(carol, "GET", users+"/"+id, "").status(200)
 	put(boss, `{"user":{"password":"another-password"}}`).status(200)
 	w.as(carol, "GET", users+"/"+id, "").fails(401, "IAM.0067")

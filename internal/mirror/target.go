@@ -38,6 +38,9 @@ type target struct {
 	why   string
 }
 
+// patience is for how long the other side may think.
+const patience = 10 * time.Minute
+
 // targetLife bounds how much tokens and knowledge can pile up.
 const targetLife = time.Hour
 
@@ -75,7 +78,9 @@ func (m *Mirror) connect(region registry.Region, password string) (*target, erro
 		}
 	}
 	t := &target{region: region, born: time.Now(), host: host, plain: scheme == "http", http: m.o.Transport(c), known: newKnown()}
-	t.http.MaxIdleConnsPerHost = 4 * workers
+	t.http.MaxIdleConns, t.http.MaxIdleConnsPerHost = 4*workers, 4*workers
+	t.http.ForceAttemptHTTP2 = false        // large blobs side by side are faster on connections of their own
+	t.http.ResponseHeaderTimeout = patience // some read a whole blob once more before they answer
 	t.client = &auth.Client{Client: &http.Client{Transport: secure{t.http, t.plain}}, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {"berth"}}}
 	if region.Username != "" {
 		t.client.Credential = auth.StaticCredential(host, auth.Credential{Username: region.Username, Password: password})

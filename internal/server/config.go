@@ -34,6 +34,7 @@ type Config struct {
 	Quotas         Quotas
 	Sharing        Sharing
 	Logins         Logins
+	Outbound       Outbound
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -113,6 +114,12 @@ type Sharing struct {
 
 // Logins to the registry that clients ask the management API for.
 type Logins struct{ Life time.Duration }
+
+// Outbound says which addresses are connected to where users choose the target.
+type Outbound struct {
+	Allow []netip.Prefix // although they are of this machine or its network alone
+	Deny  []netip.Prefix
+}
 
 // Storage keeps room for the database to delete.
 type Storage struct {
@@ -215,6 +222,8 @@ func (c *Config) Keys() []Key {
 		{"quotas.shares", (*intValue)(&c.Quotas.Shares), "`number` of accounts and organizations that one repository is shared with, 0 for any"},
 		{"sharing.allow_unknown_targets", (*boolValue)(&c.Sharing.AllowUnknownTargets), "a repository may be shared with an account that does not exist yet"},
 		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
+		{"outbound.allow", (*prefixesValue)(&c.Outbound.Allow), "`networks` that targets chosen by users may be in although they are loopback or link-local"},
+		{"outbound.deny", (*prefixesValue)(&c.Outbound.Deny), "`networks` that targets chosen by users may not be in"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

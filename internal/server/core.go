@@ -10,6 +10,7 @@ import (
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/blob/fsblob"
 	"berth.dev/berth/internal/db"
+	outbound "berth.dev/berth/internal/dial"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/job"
@@ -26,6 +27,7 @@ type core struct {
 	disk     *fsblob.Driver
 	blobs    *blob.Store
 	jobs     *job.Queue
+	dialer   *outbound.Dialer // to targets that users choose
 	registry *registry.Registry
 	mirror   *mirror.Mirror
 	region   string
@@ -73,6 +75,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Reserve: blob.Reserve{Bytes: int64(cfg.Storage.ReserveBytes), Percent: cfg.Storage.ReservePercent},
 	})
 	c.jobs = job.NewQueue(c.db, log)
+	c.dialer = outbound.New(outbound.Rules{Allow: cfg.Outbound.Allow, Deny: cfg.Outbound.Deny})
 	c.registry = registry.New(c.db, c.iam, c.blobs, registry.Options{
 		// The registry takes zero for its own default; here it means at once.
 		Grace:         max(cfg.Collection.Grace, 1),
@@ -93,7 +96,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Jobs:          c.jobs,
 		Log:           log,
 	})
-	c.mirror = mirror.New(c.registry, mirror.Options{Log: log})
+	c.mirror = mirror.New(c.registry, mirror.Options{Transport: c.dialer.Transport, Log: log})
 	c.jobs.Register(c.registry.Kinds()...)
 	c.jobs.Register(c.mirror.Kinds()...)
 	return c, nil

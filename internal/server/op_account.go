@@ -12,17 +12,19 @@ import (
 
 // Account is a tenant as the command shows it.
 type Account struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"`
-	Enabled bool      `json:"enabled"`
-	Created time.Time `json:"created"`
-	OrgID   string    `json:"org_id"`
-	OrgPath string    `json:"org_path"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Enabled     bool      `json:"enabled"`
+	Created     time.Time `json:"created"`
+	Description string    `json:"description"`
+	OrgID       string    `json:"org_id"`
+	OrgPath     string    `json:"org_path"`
 }
 
 // SetAccount is the argument of ChangeAccount; null stays as it is.
 type SetAccount struct {
 	Named
+	Description    *string `json:"description"`
 	OrgID          *string `json:"org_id"`
 	OrgPath        *string `json:"org_path"`
 	Undelete       *string `json:"undelete"` // a time such as 14d; default: what the installation has
@@ -57,7 +59,7 @@ var CreateAccount = Op[Named, Account]{"account.create", func(ctx context.Contex
 
 // ListAccounts pages through all tenants by name.
 var ListAccounts = Op[List, Page[Account]]{"account.list", func(ctx context.Context, c *core, in List) (Page[Account], error) {
-	p, err := c.iam.Accounts(ctx, iam.Operator(), in.After, pageSize)
+	p, err := c.iam.Accounts(ctx, iam.Operator(), iam.AccountQuery{After: in.After, Limit: pageSize})
 	return pageOf(p.Items, p.More, account, func(a iam.Account) string { return a.Name }), err
 }}
 
@@ -66,8 +68,8 @@ var EnableAccount = Op[Switch, None]{"account.enable", func(ctx context.Context,
 	return None{}, c.iam.SetAccountEnabled(ctx, iam.Operator(), in.Name, in.On)
 }}
 
-// ChangeAccount says where a tenant (Named.Name) stands in a directory of
-// organizations, and changes its settings.
+// ChangeAccount describes a tenant (Named.Name), says where it stands in a
+// directory of organizations, and changes its settings.
 var ChangeAccount = Op[SetAccount, Account]{"account.set", func(ctx context.Context, c *core, in SetAccount) (Account, error) {
 	p, err := in.patch()
 	if err != nil {
@@ -77,8 +79,8 @@ var ChangeAccount = Op[SetAccount, Account]{"account.set", func(ctx context.Cont
 	if err != nil {
 		return Account{}, err
 	}
-	if in.OrgID != nil || in.OrgPath != nil {
-		if a, err = c.iam.ChangeAccount(ctx, iam.Operator(), in.Name, iam.AccountChange{OrgID: in.OrgID, OrgPath: in.OrgPath}); err != nil {
+	if in.Description != nil || in.OrgID != nil || in.OrgPath != nil {
+		if a, err = c.iam.ChangeAccount(ctx, iam.Operator(), iam.AccountRef{ID: a.ID}, iam.AccountChange{Description: in.Description, OrgID: in.OrgID, OrgPath: in.OrgPath}); err != nil {
 			return Account{}, err
 		}
 	}
@@ -123,5 +125,5 @@ func (s SetAccount) patch() (p registry.SettingsPatch, err error) {
 }
 
 func account(a iam.Account) Account {
-	return Account{ID: a.ID, Name: a.Name, Enabled: a.Enabled, Created: a.Created, OrgID: a.OrgID, OrgPath: a.OrgPath}
+	return Account{ID: a.ID, Name: a.Name, Enabled: a.Enabled, Created: a.Created, Description: a.Description, OrgID: a.OrgID, OrgPath: a.OrgPath}
 }

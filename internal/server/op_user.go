@@ -15,6 +15,9 @@ type User struct {
 	Admin       bool      `json:"admin"`
 	Enabled     bool      `json:"enabled"`
 	Description string    `json:"description"`
+	Email       string    `json:"email"`
+	AreaCode    string    `json:"areacode"`
+	Phone       string    `json:"phone"`
 	AccessMode  string    `json:"access_mode"`
 	Created     time.Time `json:"created"`
 }
@@ -37,6 +40,9 @@ type SetUser struct {
 	Named
 	NewName     *string `json:"new_name"`
 	Description *string `json:"description"`
+	Email       *string `json:"email"`
+	AreaCode    *string `json:"areacode"`
+	Phone       *string `json:"phone"`
 	AccessMode  *string `json:"access_mode"`
 }
 
@@ -58,11 +64,12 @@ var SetPassword = Op[Password, None]{"user.password", func(ctx context.Context, 
 	return None{}, c.iam.SetPassword(ctx, iam.Operator(), in.Account, in.Name, in.Password)
 }}
 
-// ChangeUser gives a user another name, description or access mode. Another
+// ChangeUser gives a user another name, description, contact or access mode. Another
 // name ends logins by the old one.
 var ChangeUser = Op[SetUser, User]{"user.set", func(ctx context.Context, c *core, in SetUser) (User, error) {
 	ref := iam.UserRef{Name: in.Name, Account: iam.AccountRef{Name: in.Account}}
-	u, err := c.iam.ChangeUser(ctx, iam.Operator(), ref, iam.UserChange{Name: in.NewName, Description: in.Description, AccessMode: (*iam.AccessMode)(in.AccessMode)})
+	u, err := c.iam.ChangeUser(ctx, iam.Operator(), ref, iam.UserChange{Name: in.NewName, Description: in.Description,
+		Email: in.Email, AreaCode: in.AreaCode, Phone: in.Phone, AccessMode: (*iam.AccessMode)(in.AccessMode)})
 	return user(u), err
 }}
 
@@ -83,5 +90,5 @@ var DeleteUser = Op[Named, None]{"user.delete", func(ctx context.Context, c *cor
 
 func user(u iam.User) User {
 	return User{ID: u.ID, Name: u.Name, Account: u.Account, Admin: u.Admin, Enabled: u.Enabled,
-		Description: u.Description, AccessMode: string(u.AccessMode), Created: u.Created}
+		Description: u.Description, Email: u.Contact.Email, AreaCode: u.Contact.AreaCode, Phone: u.Contact.Phone, AccessMode: string(u.AccessMode), Created: u.Created}
 }

@@ -34,6 +34,20 @@ var whoMayIdentity = map[string]identityRow{
 	"showProject":     {"", "", [5]int{401, 404, 200, 200, 200}},
 	"listDomains":     {"", "", [5]int{401, 200, 200, 200, 200}},
 
+	// The administrator is one of the first account, and so of the installation.
+	"listAllDomains": {"", "", [5]int{401, 403, 403, 403, 200}},
+	"createDomain":   {"", `{"domain":{"name":"other"}}`, [5]int{401, 403, 403, 403, 409}},
+	"showDomain":     {"", "", [5]int{401, 403, 200, 200, 200}}, // everybody his own
+	"updateDomain":   {"", `{"domain":{"enabled":true}}`, [5]int{401, 403, 403, 403, 200}},
+	"deleteDomain":   {"", "", [5]int{401, 403, 403, 403, 405}},
+
+	"listRoles":     {"", "", [5]int{401, 200, 200, 200, 200}},
+	"showRole":      {"", "", [5]int{401, 200, 200, 200, 200}},
+	"listUserRoles": {"", "", [5]int{401, 403, 403, 200, 200}},
+	"checkUserRole": {"", "", [5]int{401, 403, 403, 404, 404}}, // it is no administrator
+	"assignRole":    {"", "", [5]int{401, 403, 403, 403, 0}},
+	"removeRole":    {"", "", [5]int{401, 403, 403, 403, 204}},
+
 	"listUsers":        {"", "", [5]int{401, 200, 200, 200, 200}}, // of oneself, or as an administrator
 	"showKeystoneUser": {"", "", [5]int{401, 404, 403, 200, 200}},
 	"showUser":         {"", "", [5]int{401, 404, 403, 200, 200}},
@@ -65,7 +79,7 @@ func identityRoles(t *testing.T, w *town) {
 			t.Errorf("the table does not say who may %s", rt.Name)
 			continue
 		}
-		path := strings.NewReplacer("{project_id}", w.project["nobody"], "{user_id}", nobody.User, "{access_key}", key.Access).Replace(rt.Pattern)
+		path := strings.NewReplacer("{project_id}", w.project["nobody"], "{user_id}", nobody.User, "{domain_id}", nobody.Account, "{role_id}", "0", "{access_key}", key.Access).Replace(rt.Pattern)
 		if row.path == "user" {
 			path += "?user_id=" + nobody.User
 		}

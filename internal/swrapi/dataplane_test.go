@@ -133,7 +133,7 @@ func TestPullingWhatIsShared(t *testing.T) {
 // place says where the account other stands in a directory of organizations.
 func (w *world) place(path string) {
 	w.t.Helper()
-	_, err := w.iam.ChangeAccount(w.t.Context(), iam.Operator(), "other", iam.AccountChange{OrgPath: &path})
+	_, err := w.iam.ChangeAccount(w.t.Context(), iam.Operator(), iam.AccountRef{Name: "other"}, iam.AccountChange{OrgPath: &path})
 	w.must(err)
 }
 
