@@ -15,7 +15,8 @@ import (
 // named in documents only, and their wire is Berth's own.
 var ours = strings.Fields(`CreateRepoShare ListRepoShares GetRepoShare UpdateRepoShare DeleteRepoShare
 	CreateImageArchive ListImageArchives ShowImageArchive UploadImageArchivePart PutImageArchivePart FinishImageArchive DeleteImageArchive
-	DownloadImageArchive HeadImageArchive`)
+	DownloadImageArchive HeadImageArchive
+	CreateRegion ShowRegion UpdateRegion DeleteRegion CheckRegion ShowSyncDifferences ReconcileSync`)
 
 // The SDK's methods for what Berth serves are all called by its tests, with
 // success and with refusals. The rest of them are of another edition.

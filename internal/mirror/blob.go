@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,11 +55,11 @@ func (t *target) has(ctx context.Context, path string, d oci.Digest) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	switch a.StatusCode {
+	switch a.status {
 	case http.StatusOK:
-		return true, a.drop()
+		return true, nil
 	case http.StatusNotFound:
-		return false, a.drop()
+		return false, nil
 	}
 	return false, a.refused()
 }
@@ -90,10 +89,10 @@ func (t *target) created(ctx context.Context, r request) error {
 	if err != nil {
 		return err
 	}
-	if a.StatusCode != http.StatusCreated {
+	if a.status != http.StatusCreated {
 		return a.refused()
 	}
-	return a.drop()
+	return nil
 }
 
 // open begins an upload, or where from is a repository that has the blob,
@@ -110,14 +109,14 @@ func (t *target) open(ctx context.Context, path, digest, from string) (location 
 	if err != nil {
 		return "", false, err
 	}
-	switch a.StatusCode {
+	switch a.status {
 	case http.StatusCreated:
-		return "", true, a.drop()
+		return "", true, nil
 	case http.StatusAccepted:
 		if location, err = t.next(a, address); err != nil {
-			return "", false, errors.Join(err, a.drop())
+			return "", false, err
 		}
-		return location, false, a.drop()
+		return location, false, nil
 	}
 	return "", false, a.refused()
 }
@@ -125,7 +124,7 @@ func (t *target) open(ctx context.Context, path, digest, from string) (location 
 // next is where an upload goes on. It stays on the region's own address: what
 // stands there is sent with the login.
 func (t *target) next(a answer, was string) (string, error) {
-	l := a.Header.Get("Location")
+	l := a.header.Get("Location")
 	if l == "" {
 		return was, nil
 	}

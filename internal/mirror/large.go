@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,18 +65,18 @@ func (t *target) where(ctx context.Context, u *registry.SyncUpload) (bool, error
 	if err != nil {
 		return false, err
 	}
-	n, ok := received(a.Header)
-	if a.StatusCode == http.StatusNoContent && ok {
+	n, ok := received(a.header)
+	if a.status == http.StatusNoContent && ok {
 		if u.Location, err = t.next(a, u.Location); err != nil {
-			return false, errors.Join(err, a.drop())
+			return false, err
 		}
 		u.Received = n
-		return true, a.drop()
+		return true, nil
 	}
-	if a.StatusCode >= 500 || a.StatusCode == http.StatusTooManyRequests || a.StatusCode == http.StatusUnauthorized || a.StatusCode == http.StatusForbidden {
+	if a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
 		return false, a.refused()
 	}
-	return false, a.drop()
+	return false, nil
 }
 
 // chunks sends what is missing. again says that the other side lost the
@@ -101,10 +100,10 @@ func (c *copier) chunks(ctx context.Context, b registry.Blob, u *registry.SyncUp
 	if err != nil {
 		return false, err
 	}
-	if a.StatusCode != http.StatusCreated {
-		return lost(a.StatusCode), a.refused()
+	if a.status != http.StatusCreated {
+		return lost(a.status), a.refused()
 	}
-	return false, errors.Join(a.drop(), c.m.reg.DropSyncUpload(ctx, me, u.Region, u.Path, u.Digest))
+	return false, c.m.reg.DropSyncUpload(ctx, me, u.Region, u.Path, u.Digest)
 }
 
 // chunk sends the next bytes and notes where the upload stands then.
@@ -120,25 +119,25 @@ func (c *copier) chunk(ctx context.Context, b registry.Blob, u *registry.SyncUpl
 	if err != nil {
 		return false, err
 	}
-	switch a.StatusCode {
+	switch a.status {
 	case http.StatusAccepted, http.StatusNoContent, http.StatusCreated:
 		u.Received = from + n
-		if n, ok := received(a.Header); ok && n > from {
+		if n, ok := received(a.header); ok && n > from {
 			u.Received = n
 		}
 	case http.StatusRequestedRangeNotSatisfiable:
-		stands, ok := received(a.Header)
+		stands, ok := received(a.header)
 		if !ok || stands <= from {
 			return true, a.refused()
 		}
 		u.Received = stands // it had more than it had told
 	default:
-		return lost(a.StatusCode), a.refused()
+		return lost(a.status), a.refused()
 	}
 	if u.Location, err = c.t.next(a, u.Location); err != nil {
-		return false, errors.Join(err, a.drop())
+		return false, err
 	}
-	return false, a.drop()
+	return false, nil
 }
 
 // part opens some bytes of a blob: a file comes open to its end.

@@ -45,7 +45,7 @@ func (m *Mirror) copyTag(ctx context.Context, j *job.Job) error {
 
 // failed decides what follows a failure: to try again, or not.
 func (m *Mirror) failed(ctx context.Context, j *job.Job, w registry.SyncWork, t *target, err error) error {
-	if ctx.Err() != nil && context.Cause(ctx) != context.DeadlineExceeded {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return err // the process ends, or the job is not ours any more
 	}
 	if fault.Is(err, fault.ManifestUnknown) || fault.Is(err, fault.RepoUnknown) {

@@ -125,14 +125,14 @@ func (t *target) scoped(ctx context.Context, path string) context.Context {
 func (t *target) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	answer, err := t.do(ctx, request{method: http.MethodGet, url: t.base() + "/v2/"})
+	a, err := t.do(ctx, request{method: http.MethodGet, url: t.base() + "/v2/"})
 	if err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK {
-		return answer.refused()
+	if a.status != http.StatusOK {
+		return a.refused()
 	}
-	return answer.drop()
+	return nil
 }
 
 // check asks whether a repository takes images, and writes nothing: it opens
@@ -144,11 +144,8 @@ func (t *target) check(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	answer, err := t.do(ctx, request{method: http.MethodDelete, url: location})
-	if err != nil {
-		return nil // it ends by itself
-	}
-	return answer.drop()
+	_, _ = t.do(ctx, request{method: http.MethodDelete, url: location}) // else it ends by itself
+	return nil
 }
 
 // base is the address of the region. It is built of what was checked.

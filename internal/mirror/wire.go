@@ -26,8 +26,12 @@ type request struct {
 	body        func() (io.ReadCloser, error) // nil: none
 }
 
-// An answer is a response of which at most some kilobytes are read.
-type answer struct{ *http.Response }
+// An answer has been read: what matters of it is short.
+type answer struct {
+	status int
+	header http.Header
+	text   []byte // the beginning of the body
+}
 
 func (t *target) do(ctx context.Context, r request) (answer, error) {
 	q, err := http.NewRequestWithContext(ctx, r.method, r.url, nil)
@@ -47,29 +51,23 @@ func (t *target) do(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{resp}, nil
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return answer{resp.StatusCode, resp.Header, text}, err
 }
 
 const maxAnswer = 16 << 10
 
-// drop reads the rest, so that the connection can be used again.
-func (a answer) drop() error {
-	_, _ = io.Copy(io.Discard, io.LimitReader(a.Body, maxAnswer)) // it is of no interest
-	return a.Body.Close()
-}
-
 // refused is the answer as an error.
 func (a answer) refused() error {
-	defer a.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(a.Body, maxAnswer)) // what there is
-	e := &refusal{status: a.StatusCode}
+	e := &refusal{status: a.status}
 	var body struct {
 		Errors []struct{ Code, Message string }
 	}
-	if json.Unmarshal(text, &body) == nil && len(body.Errors) > 0 {
+	if json.Unmarshal(a.text, &body) == nil && len(body.Errors) > 0 {
 		e.code, e.message = body.Errors[0].Code, body.Errors[0].Message
-	} else if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("<")) {
-		e.message = string(text)
+	} else if !bytes.HasPrefix(bytes.TrimSpace(a.text), []byte("<")) {
+		e.message = string(a.text)
 	}
 	return e
 }

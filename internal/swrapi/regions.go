@@ -90,7 +90,7 @@ func (a *API) deleteRegion(c *call) error {
 	if err := a.reg.DeleteRegion(c.r.Context(), c.who, c.path["region"]); err != nil {
 		return err
 	}
-	return c.noContent()
+	return c.ok(empty{})
 }
 
 // checkRegion connects to the region; with remoteNamespace in the body it also
