@@ -24,7 +24,8 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(), regionCommands(), syncCommands(), jobCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(),
+		regionCommands(), syncCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -43,6 +44,7 @@ type options struct {
 	refresh       bool
 	set           settable
 	region        regionFlags
+	undo          undoing
 }
 
 // settable are the texts that the commands called set change; nil: left out.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,10 +90,16 @@ func run(m *testing.M) (code int) {
 // settings of both servers.
 var settings = []string{"--outbound-allow", "127.0.0.0/8", "--organizations-per-account", "1000"}
 
-// allSeen proves that the tests together had a success of every operation.
+// neverGranted are operations that never succeed: what clients ask for is not to be had.
+var neverGranted = []string{"deleteDomain"}
+
+// allSeen proves that the tests together had a success of every other operation.
 func allSeen() (code int) {
 	for _, w := range worlds {
 		for _, id := range w.described.Unseen("/v2/manage/", "/v3/", "/v3.0/") {
+			if slices.Contains(neverGranted, id) {
+				continue
+			}
 			fmt.Fprintf(os.Stderr, "%s: no test had a success of %s\n", w.name, id)
 			code = 1
 		}

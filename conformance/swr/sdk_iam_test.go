@@ -63,13 +63,14 @@ func TestSDKUsersAndKeys(t *testing.T) {
 	each(t, func(f *fixture) {
 		c := f.identity(f.admin)
 		user := f.org + "-user"
-		made := ok(f, c.CreateUser, `{"body":{"user":{"name":"`+user+`","domain_id":"`+f.admin.Account+`","password":"correct horse battery","enabled":true,"description":"builds"}}}`, 201, `"<any>"`)
+		made := ok(f, c.CreateUser, `{"body":{"user":{"name":"`+user+`","domain_id":"`+f.admin.Account+`","password":"correct horse battery","enabled":true,"description":"builds","email":"b@example.com","areacode":"0086","phone":"13800000000"}}}`, 201, `"<any>"`)
 		if made.User.Name != user || made.User.DomainId != f.admin.Account || !made.User.Enabled || made.User.Id == "" {
 			f.Errorf("it made %s", object(made))
 		}
 		at := `{"user_id":"` + made.User.Id + `"`
 		shown := ok(f, c.ShowUser, at+`}`, 200, `"<any>"`)
-		if shown.User.Id != made.User.Id || shown.User.IsDomainOwner || shown.User.Description != "builds" || shown.User.AccessMode == "" {
+		if shown.User.Id != made.User.Id || shown.User.IsDomainOwner || shown.User.Description != "builds" || shown.User.AccessMode == "" ||
+			*shown.User.Email != "b@example.com" || *shown.User.Areacode != "0086" || *shown.User.Phone != "13800000000" {
 			f.Errorf("it shows %s", object(shown))
 		}
 		listed := ok(f, c.KeystoneListUsers, `{"name":"`+user+`"}`, 200, `"<any>"`)
@@ -78,8 +79,9 @@ func TestSDKUsersAndKeys(t *testing.T) {
 		}
 		ok(f, c.KeystoneListUsers, `{"name":"none-of-these"}`, 200, `{"users":[],"links":"<any>"}`)
 		ok(f, c.KeystoneShowUser, at+`}`, 200, `"<any>"`)
-		ok(f, c.UpdateUser, at+`,"body":{"user":{"description":"tests"}}}`, 200, `"<any>"`)
-		if shown := ok(f, c.ShowUser, at+`}`, 200, `"<any>"`); shown.User.Description != "tests" {
+		ok(f, c.UpdateUser, at+`,"body":{"user":{"description":"tests","email":"t@example.com"}}}`, 200, `"<any>"`)
+		denied(f, c.UpdateUser, at+`,"body":{"user":{"phone":"12-34"}}}`, 400, "IAM.0011")
+		if shown := ok(f, c.ShowUser, at+`}`, 200, `"<any>"`); shown.User.Description != "tests" || *shown.User.Email != "t@example.com" || *shown.User.Phone != "13800000000" {
 			f.Errorf("it shows %s", object(shown))
 		}
 
@@ -135,6 +137,20 @@ func TestSDKUsersAndKeys(t *testing.T) {
 		ok(f, c.KeystoneDeleteUser, at+`}`, 204, `{}`)
 		denied(f, c.ShowUser, at+`}`, 404, "IAM.0004")
 		refused(f, f.withProject(first, f.admin.Project).ListNamespaces, `{}`, 401, "4010000")
+	})
+}
+
+func TestSDKRoles(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := f.identity(f.admin)
+		listed := ok(f, c.KeystoneListPermissions, `{"name":"te_admin"}`, 200, `"<any>"`)
+		if len(*listed.Roles) != 1 || (*listed.Roles)[0].Id != "0" || (*listed.Roles)[0].Name != "te_admin" || (*listed.Roles)[0].Policy == nil {
+			f.Errorf("the roles are %s", object(listed))
+		}
+		if shown := ok(f, c.KeystoneShowPermission, `{"role_id":"0"}`, 200, `"<any>"`); shown.Role.Name != "te_admin" {
+			f.Errorf("it shows %s", object(shown))
+		}
+		denied(f, c.KeystoneShowPermission, `{"role_id":"7"}`, 404, "IAM.0004")
 	})
 }
 

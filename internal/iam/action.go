@@ -59,6 +59,9 @@ const (
 	ListTags        Action = "swr:repo:listRepoTags"
 	CreateTag       Action = "swr:repo:createRepoTag"
 	DeleteTag       Action = "swr:repo:deleteRepoTag"
+	RestoreTag      Action = "swr:repo:restoreRepoTag"
+	RollbackTag     Action = "swr:repo:rollbackRepoTag"
+	RollbackRepo    Action = "swr:repo:rollbackRepo"
 	GrantRepo       Action = "swr:repo:createRepoAccess"
 	ChangeRepoGrant Action = "swr:repo:updateRepoAccess"
 	RevokeRepo      Action = "swr:repo:deleteRepoAccess"
@@ -84,6 +87,8 @@ const (
 	ShowRetention   Action = "swr:repo:getRetention"
 	ListRetentions  Action = "swr:repo:listRetentions"
 	ListRetained    Action = "swr:repo:listRetentionHistories"
+	ConfirmRetained Action = "swr:repo:confirmRetention"
+	TryRetention    Action = "swr:repo:simulateRetention"
 	CreateSync      Action = "swr:repo:createAutoSyncRepoJob"
 	SyncNow         Action = "swr:repo:createManualSyncRepoJob"
 	DeleteSync      Action = "swr:repo:deleteAutoSyncRepoJob"
@@ -184,6 +189,9 @@ var rules = map[Action]rule{
 	ListTags:        content(Read, "list tags of"),
 	CreateTag:       organization(Edit, "tag images in"),
 	DeleteTag:       content(Manage, "delete images of"),
+	RestoreTag:      organization(Edit, "restore tags of"),
+	RollbackTag:     organization(Edit, "roll back tags of"),
+	RollbackRepo:    content(Manage, "roll back"),
 	GrantRepo:       {scope: onContent, org: Edit, repo: Manage, does: "grant rights on"},
 	ChangeRepoGrant: {scope: onContent, org: Edit, repo: Manage, does: "change rights on"},
 	RevokeRepo:      {scope: onContent, org: Edit, repo: Manage, does: "revoke rights on"},
@@ -209,6 +217,8 @@ var rules = map[Action]rule{
 	ShowRetention:   content(Read, "see the retention of"),
 	ListRetentions:  content(Read, "see the retention of"),
 	ListRetained:    content(Read, "see the retention of"),
+	ConfirmRetained: content(Manage, "set the retention of"),
+	TryRetention:    content(Manage, "try the retention of"),
 	CreateSync:      content(Manage, "synchronize"),
 	SyncNow:         content(Manage, "synchronize"),
 	DeleteSync:      content(Manage, "end the synchronization of"),

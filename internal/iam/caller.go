@@ -45,6 +45,13 @@ func (c Caller) In(a Account) Caller {
 	return c
 }
 
+// Beside returns the caller, of whom another token came with the same request:
+// what he makes ends with that one, too.
+func (c Caller) Beside(token Caller) Caller {
+	c.tokens += " " + token.tokens
+	return c
+}
+
 // String is the caller's name in the audit and in histories: "account/user",
 // "account/user@KEY", "system:name", "operator" or "anonymous".
 func (c Caller) String() string {

@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (a *Authority) newTemporary(kind keyKind, life time.Duration) temporary {
 }
 
 // maxAncestors bounds what a temporary key was made with, one after the other.
-const maxAncestors = 16
+const maxAncestors = 32
 
 type parentKey struct {
 	Kind    keyKind
@@ -114,6 +115,8 @@ func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporar
 // and so does the caller, by holdAccount.
 func goodTokens(tx *db.Tx, who Caller) ([]string, error) {
 	tokens := strings.Fields(who.tokens)
+	slices.Sort(tokens)
+	tokens = slices.Compact(tokens)
 	for _, id := range tokens {
 		gone, err := db.One[bool](tx.Context(), tx, `SELECT EXISTS (SELECT 1 FROM revoked_token WHERE token = $1)`, id)
 		if err != nil {

@@ -176,5 +176,5 @@ func (a *API) deleteDomain(c *call) error {
 	if err := a.iam.Check(c.ctx(), c.who, iam.UpdateAccount, iam.Resource{}); err != nil {
 		return err
 	}
-	return fault.New(fault.Unsupported, "Accounts are not deleted: disable it with PATCH and \"enabled\": false, and its users are kept out.").With("GET, HEAD, PATCH")
+	return fault.New(fault.Unsupported, "Accounts are not deleted: disable this one by PATCH and \"enabled\": false, and its users are kept out.").With("GET, HEAD, PATCH")
 }

@@ -161,7 +161,7 @@ func (a *API) createSession(c *call) error {
 			return err
 		}
 	}
-	life := iam.MinSession
+	life, who := iam.MinSession, c.who
 	if in.Auth != nil && in.Auth.Identity != nil {
 		id := in.Auth.Identity
 		if id.Policy != nil {
@@ -173,19 +173,20 @@ func (a *API) createSession(c *call) error {
 			}
 		}
 		if id.Token != nil && id.Token.ID != "" {
-			who, err := a.iam.APICaller(c.ctx(), id.Token.ID)
+			other, err := a.iam.APICaller(c.ctx(), id.Token.ID)
 			if err != nil && !fault.Is(err, fault.Unauthorized) {
 				return err
 			}
-			if err != nil || who.User != c.who.User {
+			if err != nil || other.User != c.who.User {
 				return fault.Wrap(fault.Unauthorized, err, "The token in the body is not one of the caller.").With(iam.WrongToken)
 			}
+			who = who.Beside(other)
 		}
 		if id.Token != nil && id.Token.Duration != nil {
 			life = time.Duration(min(max(*id.Token.Duration, 0), int64(2*iam.MaxSession/time.Second))) * time.Second
 		}
 	}
-	s, err := a.iam.CreateSession(c.ctx(), c.who, life)
+	s, err := a.iam.CreateSession(c.ctx(), who, life)
 	if err != nil {
 		return err
 	}

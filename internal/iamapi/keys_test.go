@@ -85,6 +85,21 @@ func TestSecurityTokens(t *testing.T) {
 	}
 	w.as(alice, "POST", path, body(w.login("boss"), "")).fails(401, "IAM.0067")
 	w.do(w.request("POST", path, body(alice, ""))).fails(401, "IAM.0001")
+
+	// It ends with the token of the call, and with the one in the body.
+	for _, ends := range []int{0, 1} {
+		tokens := []string{w.login("alice"), w.login("alice")}
+		made := w.as(tokens[0], "POST", path, body(tokens[1], "")).status(201)
+		list := func() answer {
+			return w.signed(made.text("credential.access"), made.text("credential.secret"), "GET", "/v3/projects", "", "X-Security-Token", made.text("credential.securitytoken"))
+		}
+		list().status(200)
+		r := w.request("DELETE", "/v3/auth/tokens", "")
+		r.Header.Set("X-Auth-Token", alice)
+		r.Header.Set("X-Subject-Token", tokens[ends])
+		w.do(r).status(204)
+		list().fails(401, "IAM.0001")
+	}
 	w.later.Store(int64(1001 * time.Second))
 	w.signed(access, secret, "GET", "/v3/projects", "", "X-Security-Token", token).fails(401, "IAM.0001")
 }

@@ -65,6 +65,20 @@ func Find(tx *db.Tx, id int64) (*Job, error) {
 	return r.job(), err
 }
 
+// Of returns the jobs of a key, those that are dead included, the newest first.
+func Of(ctx context.Context, q db.Querier, kind, key string) ([]*Job, error) {
+	const most = 10
+	rows, err := db.All[row](ctx, q, `SELECT `+columns+` FROM job WHERE kind = $1 AND key = $2 ORDER BY id DESC LIMIT $3`, kind, key, most)
+	if err != nil {
+		return nil, err
+	}
+	jobs := make([]*Job, len(rows))
+	for i, r := range rows {
+		jobs[i] = r.job()
+	}
+	return jobs, nil
+}
+
 // Retry makes a job of Find due now: one that waits, or one that is dead, whose
 // attempts then count from the beginning. A running one stays. Where another
 // waits for the same key the dead one goes.

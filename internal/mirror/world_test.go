@@ -300,7 +300,7 @@ func (n *node) last() registry.SyncJob {
 func (n *node) over() registry.SyncJob {
 	n.t.Helper()
 	until(n.t, "all jobs are over", func() bool {
-		open, err := db.One[int](n.t.Context(), n.db, `SELECT (SELECT count(*) FROM sync_job WHERE status IN ('waiting', 'running')) + (SELECT count(*) FROM job WHERE state <> 'dead') + (SELECT count(*) FROM event)`)
+		open, err := db.One[int](n.t.Context(), n.db, `SELECT (SELECT count(*) FROM sync_job WHERE status IN ('waiting', 'running')) + (SELECT count(*) FROM job WHERE kind LIKE 'sync%' AND state <> 'dead') + (SELECT count(*) FROM event)`)
 		must(n.t, err)
 		return open == 0
 	})

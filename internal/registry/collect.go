@@ -62,6 +62,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	defer others.Wait()
 	others.Go(func() { r.runArchives(ctx) })
 	others.Go(func() { r.runEvents(ctx) })
+	others.Go(func() { r.keepScheduling(ctx) })
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
 	timer := time.NewTimer(0)
@@ -93,7 +94,7 @@ func (r *Registry) Run(ctx context.Context) error {
 func (r *Registry) untilDue(ctx context.Context) time.Duration {
 	const soon = 20 * time.Millisecond // never spin
 	wait := r.o.SweepEvery
-	for _, query := range []string{`SELECT min(due) FROM review`, `SELECT min(due) FROM garbage`, `SELECT min(expires) FROM upload`, `SELECT min(expires) FROM archive`} {
+	for _, query := range []string{`SELECT min(due) FROM review`, `SELECT min(due) FROM garbage`, `SELECT min(expires) FROM upload`, `SELECT min(expires) FROM archive`, `SELECT min(expires) FROM deleted_tag`} {
 		due, err := db.One[*int64](ctx, r.db, query)
 		if err != nil {
 			return wait
@@ -109,7 +110,7 @@ func (r *Registry) untilDue(ctx context.Context) time.Duration {
 // fails is put off and does not keep the rest from being done.
 func (r *Registry) Collect(ctx context.Context) error {
 	var failed []error
-	for _, step := range []func(context.Context) (more bool, err error){r.expireUploads, r.expireArchives, r.reviewBatch, r.deleteGarbage, r.expireUsage} {
+	for _, step := range []func(context.Context) (more bool, err error){r.expireUploads, r.expireArchives, r.expireDeleted, r.reviewBatch, r.deleteGarbage, r.expireUsage} {
 		for more := true; more; {
 			if err := ctx.Err(); err != nil {
 				return err

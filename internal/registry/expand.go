@@ -23,7 +23,10 @@ type expander func(r *Registry, tx *db.Tx, e event.Event) (rows int, err error)
 
 // expanders are all who look at events.
 func expanders() []expander {
-	return []expander{expandSync}
+	return []expander{
+		retainAfterPush,
+		expandSync,
+	}
 }
 
 // A watcher tells for which kinds of events the rules of a repository wait.
@@ -72,7 +75,7 @@ func (r *Registry) rewatch(tx *db.Tx, rp repoRow) error {
 
 // Kinds are the jobs that the registry does itself.
 func (r *Registry) Kinds() []job.Kind {
-	return nil
+	return r.retentionKinds()
 }
 
 // outbox is what those who write events share with the one who takes them.

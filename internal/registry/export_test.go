@@ -14,7 +14,7 @@ func (r *Registry) LogRetained(name oci.Name, x Retained) error {
 		if err != nil {
 			return err
 		}
-		return logRetained(tx, rp.ID, x)
+		return logRetained(tx, rp.ID, []Retained{x})
 	})
 }
 
@@ -31,3 +31,37 @@ func (r *Registry) KeepNewest(table, which string, name oci.Name, keep int) erro
 
 // Check is what CreateTrigger asks of a trigger.
 func (t Trigger) Check() error { return t.check() }
+
+// WouldRead counts the tags that a run after a push would read now.
+func (r *Registry) WouldRead(ctx context.Context, name oci.Name) (int, error) {
+	rp, err := repoByPath(ctx, r.db, name)
+	if err != nil {
+		return 0, err
+	}
+	run, _, err := r.loadRun(ctx, rp.ID)
+	if err != nil {
+		return 0, err
+	}
+	f, err := r.find(ctx, &run)
+	return f.seen, err
+}
+
+// Schedule makes sure that the daily job is there.
+func (r *Registry) Schedule(ctx context.Context) error { return r.scheduleRetention(ctx) }
+
+// DailyNow has the daily job be due now.
+func (r *Registry) DailyNow(ctx context.Context) error {
+	if err := r.scheduleRetention(ctx); err != nil {
+		return err
+	}
+	return r.update(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE job SET due = 0 WHERE kind = $1`, kindRetentionDaily)
+		return err
+	})
+}
+
+// NextMidnight is nextMidnight.
+var NextMidnight = nextMidnight
+
+// FlushPulls writes the counts of pulls now.
+func (r *Registry) FlushPulls(ctx context.Context) error { return r.flushPulls(ctx) }

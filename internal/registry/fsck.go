@@ -72,6 +72,10 @@ var rowChecks = []rowCheck{
 		LEFT JOIN archive a ON a.id = u.id AND a.state = 'unpacking' WHERE u.state = 'held' AND a.id IS NULL LIMIT $1`},
 	{"repository", "is in an organization that does not exist", `SELECT r.path FROM repository r LEFT JOIN organization o ON o.id = r.organization
 		WHERE r.organization <> 0 AND o.id IS NULL LIMIT $1`},
+	{"deleted", "a tag could be restored to a manifest that is not there", `SELECT r.path || ':' || d.name || ' -> ' || d.digest FROM deleted_tag d
+		JOIN repository r ON r.id = d.repository LEFT JOIN manifest m ON m.repository = d.repository AND m.digest = d.digest WHERE m.id IS NULL LIMIT $1`},
+	{"deleted", "a tag could be restored to what it points to", `SELECT r.path || ':' || d.name FROM deleted_tag d JOIN repository r ON r.id = d.repository
+		JOIN tag t ON t.repository = d.repository AND t.name = d.name JOIN manifest m ON m.id = t.manifest WHERE m.digest = d.digest LIMIT $1`},
 	{"share", "a repository has another number of sharing rules than its row says", `SELECT r.path FROM repository r
 		WHERE r.shares <> (SELECT count(*) FROM share s WHERE s.repository = r.id) LIMIT $1`},
 	{"rule", "belongs to a repository that was deleted", `SELECT r.path FROM repository r WHERE r.organization = 0 AND r.id IN

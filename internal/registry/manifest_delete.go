@@ -11,7 +11,7 @@ import (
 
 // maxTagsPerDelete bounds the tags that one transaction removes with their
 // manifest; one with more takes several.
-const maxTagsPerDelete = 500
+const maxTagsPerDelete = 300
 
 // DeleteManifest removes a manifest and the tags that point to it. What it
 // refers to stays for the undelete window.
@@ -50,6 +50,9 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 		moves.tags--
 		moves.lose(m.ID)
 		tx.Invalidate(manifestKey{rp.ID, t})
+		if err := r.addDeleted(tx, rp, t, string(d), who, "manifest_delete"); err != nil {
+			return false, err
+		}
 		if err := r.addTagEvent(tx, rp, t, "", string(d), who, "manifest_delete", ""); err != nil {
 			return false, err
 		}
@@ -71,7 +74,7 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 		tx.Invalidate(referrersKey{rp.ID, m.Subject})
 	}
 	tx.AfterCommit(r.wakeCollector)
-	if err := r.review(tx, rp.ID, d, kindManifest, r.o.Undelete); err != nil {
+	if err := r.review(tx, rp.ID, d, kindManifest, r.undelete(rp)); err != nil {
 		return false, err
 	}
 	if err := r.iam.Audit(tx, who, iam.DeleteTag, rp.Path+"@"+string(d), "ok"); err != nil {

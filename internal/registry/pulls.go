@@ -53,95 +53,122 @@ func (b Blob) Sent(n int64) {
 	p := b.r.pulls
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.sent[b.account]; ok || len(p.sent) < maxPulls {
-		p.sent[b.account] += n
-	}
+	addTo(p.sent, b.account, n)
 }
 
 func (p *pulls) add(rp repoRow, tag string, d oci.Digest, who iam.Caller) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.repos[rp.ID]; ok || len(p.repos) < maxPulls {
-		p.repos[rp.ID]++
+	addTo(p.repos, rp.ID, 1)
+	if tag != "" {
+		p.note(manifestKey{rp.ID, tag})
 	}
-	if tag != "" && len(p.tags) < maxPulls {
-		p.tags[manifestKey{rp.ID, tag}] = struct{}{}
-	}
-	if rp.Watched&event.Pull == 0 {
-		return
-	}
-	seen := pulled{rp, tag, string(d), who.String()}
-	if _, ok := p.seen[seen]; ok || len(p.seen) < maxPulls {
-		p.seen[seen]++
+	if rp.Watched&event.Pull != 0 {
+		addTo(p.seen, pulled{rp, tag, string(d), who.String()}, 1)
 	}
 }
 
-// takeSeen takes the pulls that somebody waits for.
-func (p *pulls) takeSeen() map[pulled]int64 {
+// note remembers that a tag was pulled.
+func (p *pulls) note(k manifestKey) {
+	if len(p.tags) < maxPulls {
+		p.tags[k] = struct{}{}
+	}
+}
+
+// addTo counts, unless that would be one count too many.
+func addTo[K comparable](counts map[K]int64, k K, n int64) {
+	if _, ok := counts[k]; ok || len(counts) < maxPulls {
+		counts[k] += n
+	}
+}
+
+// take takes all that waits.
+func (p *pulls) take() *pulls {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seen := p.seen
-	if len(seen) > 0 {
-		p.seen = map[pulled]int64{}
+	if len(p.repos)+len(p.tags)+len(p.sent)+len(p.seen) == 0 {
+		return &pulls{}
 	}
-	return seen
+	taken := &pulls{repos: p.repos, tags: p.tags, sent: p.sent, seen: p.seen}
+	p.repos, p.tags, p.sent, p.seen = map[int64]int64{}, map[manifestKey]struct{}{}, map[string]int64{}, map[pulled]int64{}
+	return taken
 }
 
-func (p *pulls) take() (map[int64]int64, map[manifestKey]struct{}, map[string]int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	repos, tags, sent := p.repos, p.tags, p.sent
-	if len(repos) > 0 || len(tags) > 0 || len(sent) > 0 {
-		p.repos, p.tags, p.sent = map[int64]int64{}, map[manifestKey]struct{}{}, map[string]int64{}
-	}
-	return repos, tags, sent
+// A pullUpdate writes one count, or puts it back where the database has failed.
+type pullUpdate struct {
+	write func(*db.Tx) error
+	back  func(*pulls)
 }
 
-// flushPulls writes the counts, a few hundred rows a transaction.
+// flushPulls writes the counts, a few hundred rows a transaction. What could
+// not be written waits for the next time. A commit whose answer is lost may be
+// one of those: then its counts count twice.
 func (r *Registry) flushPulls(ctx context.Context) error {
-	repos, tags, sent := r.pulls.take()
-	now := time.Now().UnixMicro()
-	type update func(*db.Tx) error
-	exec := func(query string, args ...any) update {
-		return func(tx *db.Tx) error {
-			_, err := tx.Exec(query, args...)
-			return err
-		}
-	}
-	var updates []update
-	// Tags, repositories, usage: in the order in which pushes lock them.
-	for _, k := range slices.SortedFunc(maps.Keys(tags), compareKeys) {
-		updates = append(updates, exec(`UPDATE tag SET pulled = $3 WHERE repository = $1 AND name = $2`, k.repo, k.ref, now))
-	}
-	for _, id := range slices.Sorted(maps.Keys(repos)) { // in one order on all nodes: no deadlock
-		updates = append(updates, exec(`UPDATE repository SET pulls = pulls + $2 WHERE id = $1`, id, repos[id]))
-	}
-	for _, account := range slices.Sorted(maps.Keys(sent)) {
-		updates = append(updates, func(tx *db.Tx) error { return r.addUsage(tx, account, change{downflow: sent[account]}) })
-	}
-	for p, n := range r.pulls.takeSeen() {
-		detail, err := json.Marshal(PullCount{n})
-		if err != nil {
-			return err
-		}
-		updates = append(updates, func(tx *db.Tx) error {
-			return r.emit(tx, p.repo, event.Event{Kind: event.Pull, Tag: p.tag, Digest: p.digest, Actor: p.actor, Detail: string(detail)})
-		})
-	}
-	for chunk := range slices.Chunk(updates, 500) {
+	updates := r.pullUpdates(r.pulls.take())
+	for len(updates) > 0 {
+		chunk := updates[:min(len(updates), 500)]
 		_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
 			for _, u := range chunk {
-				if err := u(tx); err != nil {
+				if err := u.write(tx); err != nil {
 					return struct{}{}, err
 				}
 			}
 			return struct{}{}, nil
 		})
 		if err != nil {
+			r.pulls.mu.Lock()
+			defer r.pulls.mu.Unlock()
+			for _, u := range updates {
+				u.back(r.pulls)
+			}
+			return err
+		}
+		updates = updates[len(chunk):]
+	}
+	return nil
+}
+
+// pullUpdates lists tags, repositories, usage: in the order in which pushes
+// lock them, and each in one order on all nodes, so that there is no deadlock.
+func (r *Registry) pullUpdates(taken *pulls) (updates []pullUpdate) {
+	now := time.Now().UnixMicro()
+	exec := func(query string, args ...any) func(*db.Tx) error {
+		return func(tx *db.Tx) error {
+			_, err := tx.Exec(query, args...)
 			return err
 		}
 	}
-	return nil
+	for _, k := range slices.SortedFunc(maps.Keys(taken.tags), compareKeys) {
+		updates = append(updates, pullUpdate{
+			exec(`UPDATE tag SET pulled = $3 WHERE repository = $1 AND name = $2`, k.repo, k.ref, now),
+			func(p *pulls) { p.note(k) }})
+	}
+	for _, id := range slices.Sorted(maps.Keys(taken.repos)) {
+		n := taken.repos[id]
+		updates = append(updates, pullUpdate{
+			exec(`UPDATE repository SET pulls = pulls + $2 WHERE id = $1`, id, n),
+			func(p *pulls) { addTo(p.repos, id, n) }})
+	}
+	for _, account := range slices.Sorted(maps.Keys(taken.sent)) {
+		n := taken.sent[account]
+		updates = append(updates, pullUpdate{
+			func(tx *db.Tx) error { return r.addUsage(tx, account, change{downflow: n}) },
+			func(p *pulls) { addTo(p.sent, account, n) }})
+	}
+	for k, n := range taken.seen {
+		updates = append(updates, pullUpdate{
+			func(tx *db.Tx) error { return r.emitPull(tx, k, n) },
+			func(p *pulls) { addTo(p.seen, k, n) }})
+	}
+	return updates
+}
+
+func (r *Registry) emitPull(tx *db.Tx, p pulled, n int64) error {
+	detail, err := json.Marshal(PullCount{n})
+	if err != nil {
+		return err
+	}
+	return r.emit(tx, p.repo, event.Event{Kind: event.Pull, Tag: p.tag, Digest: p.digest, Actor: p.actor, Detail: string(detail)})
 }
 
 func compareKeys(a, b manifestKey) int {

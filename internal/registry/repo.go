@@ -450,26 +450,3 @@ func lockRepo(tx *db.Tx, id int64, name oci.Name, lock string) error {
 	}
 	return err
 }
-
-// Repos lists the repositories of an organization that the caller may read, by
-// name, those behind after.
-func (r *Registry) Repos(ctx context.Context, who iam.Caller, org, after string, n int) (Page[Repo], error) {
-	o, err := orgByName(ctx, r.db, org)
-	if err != nil {
-		return Page[Repo]{}, err
-	}
-	if err := r.iam.Check(ctx, who, iam.ShowOrg, o.resource()); err != nil {
-		return Page[Repo]{}, err
-	}
-	n = clampPage(n)
-	rows, err := db.All[repoView](ctx, r.db, `SELECT `+repoViewColumns+` FROM repository r
-		WHERE r.organization = $1 AND r.path > $2 ORDER BY r.path LIMIT $3`, o.ID, org+"/"+after, n+1)
-	if err != nil {
-		return Page[Repo]{}, err
-	}
-	repos := make([]Repo, len(rows))
-	for i, v := range rows {
-		repos[i] = v.repo()
-	}
-	return page(repos, n), nil
-}

@@ -10,6 +10,7 @@ import (
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/retention"
 )
@@ -22,19 +23,36 @@ type Retention struct {
 	CreatorName string
 	Created     time.Time
 	Updated     time.Time
+
+	// Waits: its first run would remove most of the repository, and it waits for
+	// ConfirmRetention. WouldDelete of WouldSee tags would go.
+	Waits                 bool
+	WouldDelete, WouldSee int64
 }
+
+// What stands in the state of a policy; else it is empty.
+const (
+	waitsForConfirmation = "waiting"
+	isConfirmed          = "confirmed"
+)
 
 type retentionRow struct {
 	ID                   int64
 	Rules                string
 	Creator, CreatorName string
 	Created, Updated     int64
+	State                string
+	WouldDelete          int64
+	WouldSee             int64
 }
 
-const retentionColumns = `id, rules, creator, creator_name, created, updated`
+const retentionColumns = `id, rules, creator, creator_name, created, updated, state, would_delete, would_see`
 
 func (v retentionRow) retention() (Retention, error) {
 	out := Retention{ID: v.ID, Creator: v.Creator, CreatorName: v.CreatorName, Created: fromMicros(v.Created), Updated: fromMicros(v.Updated)}
+	if v.State == waitsForConfirmation {
+		out.Waits, out.WouldDelete, out.WouldSee = true, v.WouldDelete, v.WouldSee
+	}
 	if err := json.Unmarshal([]byte(v.Rules), &out.Policy.Rules); err != nil {
 		return out, fmt.Errorf("the policy %d is stored as something else: %w", v.ID, err)
 	}
@@ -54,7 +72,8 @@ func (r *Registry) rulesText(p retention.Policy) (string, error) {
 	return string(text), err
 }
 
-// CreateRetention gives a repository its policy and returns the policy's id.
+// CreateRetention gives a repository its policy, which acts at once, and
+// returns the policy's id.
 // Errors: Missing, Invalid, Exists, RepoUnknown, Denied, Unauthorized.
 func (r *Registry) CreateRetention(ctx context.Context, who iam.Caller, name oci.Name, p retention.Policy) (int64, error) {
 	text, err := r.rulesText(p)
@@ -69,7 +88,10 @@ func (r *Registry) CreateRetention(ctx context.Context, who iam.Caller, name oci
 			if errors.Is(err, db.ErrNone) {
 				return fault.New(fault.Exists, "The repository %s has a retention policy already; change that one, or delete it first.", name)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return r.queueRetention(tx, rp.ID, rp.Account, rp.Path, retentionWork{Full: true, Why: whyCreated})
 		})
 		return id, err
 	})
@@ -107,7 +129,8 @@ func (r *Registry) Retention(ctx context.Context, who iam.Caller, name oci.Name,
 	return row.retention()
 }
 
-// UpdateRetention puts another policy in the place of the one with the id.
+// UpdateRetention puts another policy in the place of the one with the id. It
+// acts at once, and its first run is a first run.
 // Errors: RuleUnknown, and those of CreateRetention but Exists.
 func (r *Registry) UpdateRetention(ctx context.Context, who iam.Caller, name oci.Name, id int64, p retention.Policy) error {
 	text, err := r.rulesText(p)
@@ -116,11 +139,15 @@ func (r *Registry) UpdateRetention(ctx context.Context, who iam.Caller, name oci
 	}
 	return r.update(ctx, func(tx *db.Tx) error {
 		return r.onRules(tx, who, name, iam.UpdateRetention, "", func(rp repoRow) error {
-			n, err := tx.Exec(`UPDATE repo_retention SET rules = $3, updated = $4 WHERE repository = $1 AND id = $2`, rp.ID, id, text, tx.Micros())
+			n, err := tx.Exec(`UPDATE repo_retention SET rules = $3, updated = $4, version = version + 1, state = '', looked = 0, swept = 0, low = 0, error = ''
+				WHERE repository = $1 AND id = $2`, rp.ID, id, text, tx.Micros())
 			if err == nil && n == 0 {
 				err = retentionUnknown(name, id)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return r.queueRetention(tx, rp.ID, rp.Account, rp.Path, retentionWork{Full: true, Why: whyUpdated})
 		})
 	})
 }
@@ -134,7 +161,10 @@ func (r *Registry) DeleteRetention(ctx context.Context, who iam.Caller, name oci
 			if err == nil && n == 0 {
 				err = retentionUnknown(name, id)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return job.Withdraw(tx, KindRetention, retentionKey(rp.ID))
 		})
 	})
 }

@@ -17,6 +17,7 @@ import (
 type Retained struct {
 	ID     int64
 	Policy int64 // id, of a policy that may be gone
+	Index  int   // of the rule in the policy; not stored here
 	Rule   retention.Rule
 	Tag    string
 	Digest string
@@ -26,16 +27,18 @@ type Retained struct {
 // maxRetained bounds a repository's log.
 const maxRetained = 10000
 
-// logRetained writes down that a rule removed a tag, in the transaction that
-// removed it.
-func logRetained(tx *db.Tx, repo int64, x Retained) error {
-	rule, err := encode(x.Rule)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`INSERT INTO retention_log (repository, policy, rule, tag, digest, created) VALUES ($1, $2, $3, $4, $5, $6)`,
-		repo, x.Policy, string(rule), x.Tag, x.Digest, tx.Micros()); err != nil {
-		return err
+// logRetained writes down that rules removed tags, in the transaction that
+// removed them.
+func logRetained(tx *db.Tx, repo int64, list []Retained) error {
+	for _, x := range list {
+		rule, err := encode(x.Rule)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`INSERT INTO retention_log (repository, policy, rule, tag, digest, created) VALUES ($1, $2, $3, $4, $5, $6)`,
+			repo, x.Policy, string(rule), x.Tag, x.Digest, tx.Micros()); err != nil {
+			return err
+		}
 	}
 	return keepNewest(tx, "retention_log", "", repo, maxRetained)
 }

@@ -117,19 +117,22 @@ func removeLink(tx *db.Tx, repo int64, d oci.Digest, s *CollectorStats) error {
 // nothing names any more. It returns when to look again, 0 for never.
 func (r *Registry) reviewManifest(tx *db.Tx, v reviewRow, s *CollectorStats) (time.Duration, error) {
 	type row struct {
-		ID      int64
-		Deleted *int64
-		Subject string
+		ID       int64
+		Deleted  *int64
+		Subject  string
+		Undelete *int64
 	}
-	m, err := db.One[row](tx.Context(), tx, `SELECT id, deleted, subject FROM manifest WHERE repository = $1 AND digest = $2`, v.Repository, v.Digest)
+	m, err := db.One[row](tx.Context(), tx, `SELECT m.id, m.deleted, m.subject, a.undelete FROM manifest m JOIN repository r ON r.id = m.repository
+		JOIN account a ON a.id = r.account WHERE m.repository = $1 AND m.digest = $2`, v.Repository, v.Digest)
 	if errors.Is(err, db.ErrNone) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
+	window := r.window(m.Undelete)
 	if m.Deleted != nil {
-		if left := *m.Deleted + r.o.Undelete.Microseconds() - tx.Micros(); left > 0 {
+		if left := *m.Deleted + window.Microseconds() - tx.Micros(); left > 0 {
 			return time.Duration(left) * time.Microsecond, nil
 		}
 	}
@@ -145,12 +148,23 @@ func (r *Registry) reviewManifest(tx *db.Tx, v reviewRow, s *CollectorStats) (ti
 			return 0, err
 		}
 	}
+	// Whoever takes a tag away says so in the same transaction: after no tag
+	// was found, what tags are promised is.
+	if m.Deleted == nil || *m.Deleted != apart {
+		if left, err := r.promised(tx, v.Repository, v.Digest, window); err != nil || left > 0 {
+			return left, err
+		}
+	}
 	done, err := r.removeManifest(tx, v.Repository, m.ID, v.Digest, m.Subject, s)
 	if err != nil || done {
 		return 0, err
 	}
 	return time.Microsecond, nil
 }
+
+// apart stands for the time of the deletion in a manifest that is being taken
+// apart and can not come back.
+const apart = 0
 
 // maxSettle bounds the time between a manifest's end and that of its blobs.
 const maxSettle = 5 * time.Minute
@@ -176,13 +190,21 @@ func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d, subject string, 
 	s.rows += refs
 	if n > refsPerReview {
 		// From here on it answers as deleted: parts of it are no longer held.
-		if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, id, now-r.o.Undelete.Microseconds()); err != nil {
+		if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, id, apart); err != nil {
 			return false, err
 		}
 		tx.Invalidate(manifestKey{repo, d})
 		_, err := tx.Exec(`DELETE FROM ref WHERE manifest = $1 AND (child, kind) IN
 			(SELECT child, kind FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child, kind LIMIT $2)`, id, refsPerReview)
 		return false, err
+	}
+	deleted, err := tx.Exec(`DELETE FROM deleted_tag WHERE repository = $1 AND digest = $2 AND name IN
+		(SELECT name FROM deleted_tag WHERE repository = $1 AND digest = $2 LIMIT $3)`, repo, d, refsPerReview)
+	if err != nil {
+		return false, err
+	}
+	if s.rows += deleted; deleted == refsPerReview {
+		return false, nil
 	}
 	referrers, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
 		SELECT m.repository, m.digest, 'm', $3, $4 FROM manifest m WHERE m.repository = $1 AND m.subject = $2 AND m.subject <> ''

@@ -54,10 +54,10 @@ func dropRules(tx *db.Tx, repo int64) error {
 }
 
 // dropHistories removes some of what came of the rules of a deleted
-// repository, and tells how many rows.
+// repository, and of the history of its tags, and tells how many rows.
 func dropHistories(tx *db.Tx, repo int64) (int64, error) {
 	total := int64(0)
-	for _, table := range []string{"trigger_history", "retention_log", "sync_job"} {
+	for _, table := range []string{"trigger_history", "retention_log", "sync_job", "tag_event"} {
 		n, err := tx.Exec(`DELETE FROM `+table+` WHERE id IN (SELECT id FROM `+table+` WHERE repository = $1 LIMIT $2)`, repo, refsPerReview-total)
 		if total += n; err != nil || total >= refsPerReview {
 			return total, err

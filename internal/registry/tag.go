@@ -43,6 +43,9 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 			tx.Invalidate(manifestKey{rp.ID, name})
 			moves.tags++
 			moves.gain(manifest)
+			if err := dropDeleted(tx, rp, name, manifest, d, moves); err != nil {
+				return false, err
+			}
 			return true, r.addTagEvent(tx, rp, name, string(d), "", who, cause, "")
 		}
 		// It is there after all, to be locked and read, unless it goes again.
@@ -59,7 +62,10 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 	tx.Invalidate(manifestKey{rp.ID, name})
 	moves.lose(old.Manifest)
 	moves.gain(manifest)
-	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
+	if err := dropDeleted(tx, rp, name, manifest, d, moves); err != nil {
+		return false, err
+	}
+	if err := r.loseTag(tx, rp, name, old.Digest, who, cause); err != nil {
 		return false, err
 	}
 	return true, r.addTagEvent(tx, rp, name, string(d), old.Digest, who, cause, "")
@@ -76,13 +82,13 @@ func currentTag(tx *db.Tx, repo int64, name string) (tagTarget, error) {
 		WHERE t.repository = $1 AND t.name = $2`+lock, repo, name)
 }
 
-// reviewUntagged queues a look at a manifest that lost a tag, when its undelete
-// window is over.
-func (r *Registry) reviewUntagged(tx *db.Tx, repo int64, digest string) error {
-	if r.o.KeepUntagged {
-		return nil
+// loseTag notes that a tag does not point to a manifest any more, and queues a
+// look at the manifest when the undelete window is over.
+func (r *Registry) loseTag(tx *db.Tx, rp repoRow, tag, digest string, who iam.Caller, cause string) error {
+	if err := r.addDeleted(tx, rp, tag, digest, who, cause); err != nil || r.o.KeepUntagged {
+		return err
 	}
-	return r.review(tx, repo, oci.Digest(digest), kindManifest, r.o.Undelete)
+	return r.review(tx, rp.ID, oci.Digest(digest), kindManifest, r.undelete(rp))
 }
 
 // addTagEvent writes a change of a tag into its history, and tells those who
@@ -149,40 +155,8 @@ func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause, de
 	moves.lose(old.Manifest)
 	tx.Invalidate(manifestKey{rp.ID, tag})
 	tx.AfterCommit(r.wakeCollector)
-	if err := r.reviewUntagged(tx, rp.ID, old.Digest); err != nil {
+	if err := r.loseTag(tx, rp, tag, old.Digest, who, cause); err != nil {
 		return false, err
 	}
 	return true, r.addTagEvent(tx, rp, tag, "", old.Digest, who, cause, detail)
-}
-
-// History lists what happened to a tag (tag "": to all tags), the newest
-// first, events with an id below before (0: from the newest).
-func (r *Registry) History(ctx context.Context, who iam.Caller, name oci.Name, tag string, before int64, n int) (Page[TagEvent], error) {
-	rp, err := r.lookup(ctx, who, name, iam.ListTags)
-	if err != nil {
-		return Page[TagEvent]{}, err
-	}
-	if before <= 0 {
-		before = 1<<63 - 1
-	}
-	n = clampPage(n)
-	type row struct {
-		ID                                          int64
-		Tag, Digest, Previous, Actor, Cause, Detail string
-		Created                                     int64
-	}
-	const columns = `SELECT id, tag, digest, previous, actor, cause, detail, created FROM tag_event WHERE repository = $1 AND id < $2`
-	query, args := columns+` ORDER BY id DESC LIMIT $3`, []any{rp.ID, before, n + 1}
-	if tag != "" {
-		query, args = columns+` AND tag = $4 ORDER BY id DESC LIMIT $3`, append(args, tag)
-	}
-	rows, err := db.All[row](ctx, r.db, query, args...)
-	if err != nil {
-		return Page[TagEvent]{}, err
-	}
-	events := make([]TagEvent, len(rows))
-	for i, e := range rows {
-		events[i] = TagEvent{e.ID, e.Tag, e.Digest, e.Previous, e.Actor, e.Cause, e.Detail, fromMicros(e.Created)}
-	}
-	return page(events, n), nil
 }

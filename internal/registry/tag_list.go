@@ -185,10 +185,15 @@ func (l *tagListing) count(ctx context.Context) (err error) {
 	if !errors.Is(err, db.ErrNone) {
 		return err
 	}
-	// One of the engines does not heed case, so neither does.
-	l.like = "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(l.q.Tag)) + "%"
+	l.like = likePattern(l.q.Tag)
 	l.total, err = db.One[int64](ctx, l.r.db, `SELECT count(*) FROM tag WHERE repository = $1 AND lower(name) LIKE $2 ESCAPE '\'`, l.repo.ID, l.like)
 	return err
+}
+
+// likePattern is the pattern of LIKE for lower-case names that contain s. One of
+// the engines does not heed case, so neither does.
+func likePattern(s string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(s)) + "%"
 }
 
 // all gives out the window, a page of rows at a time. No more than there were

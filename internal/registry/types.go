@@ -79,6 +79,7 @@ type TagEvent struct {
 	Cause    string // push, retag, delete, manifest_delete, retention, restore, rollback
 	Detail   string // what only this cause has, a JSON object; empty: nothing
 	Time     time.Time
+	There    bool // the image of Digest, else of Previous, can still be had
 }
 
 func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/oci"
@@ -16,10 +17,11 @@ const (
 	MaxSelectors = 100 // of one rule
 )
 
-// Limits bound the numbers in rules.
+// Limits bound the numbers in rules, and the time for them.
 type Limits struct {
-	Days int // default 365
-	Num  int // default 1000
+	Days int           // default 365
+	Num  int           // default 1000
+	Time time.Duration // for the regular expressions of one run; default 1 min
 }
 
 // max is the greatest N of a rule of the template.

@@ -50,6 +50,7 @@ func endpoints() []endpoint {
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
 		AddRegion.endpoint(), SetRegion.endpoint(), ListRegions.endpoint(), DeleteRegion.endpoint(), CheckRegion.endpoint(),
 		ListSyncs.endpoint(), RunSync.endpoint(), DiffSync.endpoint(),
+		ListDeletedTags.endpoint(), RestoreTag.endpoint(), RollbackTag.endpoint(), RollbackRepo.endpoint(),
 		Fsck.endpoint(),
 	}
 }

@@ -26,6 +26,8 @@ type TagEvent struct {
 	Actor    string    `json:"actor"`
 	Cause    string    `json:"cause"`
 	Time     time.Time `json:"time"`
+	There    bool      `json:"restorable"` // the image of Digest, else of Previous, can still be had
+	Detail   string    `json:"detail"`     // what only this cause has, a JSON object; empty: nothing
 }
 
 // ListTags pages through the tags of the repository List.In by name.
@@ -65,5 +67,5 @@ var DeleteTag = Op[TagName, None]{"tag.delete", func(ctx context.Context, c *cor
 }}
 
 func tagEvent(e registry.TagEvent) TagEvent {
-	return TagEvent{Tag: e.Tag, Digest: e.Digest, Previous: e.Previous, Actor: e.Actor, Cause: e.Cause, Time: e.Time}
+	return TagEvent{Tag: e.Tag, Digest: e.Digest, Previous: e.Previous, Actor: e.Actor, Cause: e.Cause, Time: e.Time, There: e.There, Detail: e.Detail}
 }

@@ -115,6 +115,13 @@ var whoMay = map[string]row{
 	"ListRepoAccessories": {read, "", "", 200, ""},
 	"ListReferences":      {read, "", "", 200, ""},
 
+	"ListDeletedTags": {read, "", "", 200, ""},
+	"ListRepoHistory": {read, "", "", 200, ""},
+	"ListTagHistory":  {read, "", "", 200, ""},
+	"RestoreRepoTag":  {editOrg, "tag=none", "", 404, "4040048"},
+	"RollbackRepoTag": {editOrg, "", noJSON, 400, badBody},
+	"RollbackRepo":    {manage, "", noJSON, 400, badBody},
+
 	"CreateRepoDomains": {manage, "", noJSON, 400, badBody},
 	"ListRepoDomains":   {read, "", "", 200, ""},
 	"ShowAccessDomain":  {read, "", "", 200, ""},

@@ -26,6 +26,7 @@ func routes() [][]route {
 		organizationRoutes,
 		repositoryRoutes,
 		tagRoutes,
+		undoRoutes,
 		downloadRoutes,
 		usageRoutes,
 		grantRoutes,
