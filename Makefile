@@ -39,7 +39,7 @@ test-bench: build ## the load driver, at a hundredth of its size
 .PHONY: test-conformance
 test-conformance: build ## real clients, kills and power cuts against the real binary
 	conformance/install.sh
-	cd conformance && BERTH_BINARY=$(CURDIR)/bin/berth TEST_REQUIRE=clients,mount,postgres go test -count=1 -timeout 30m ./...
+	cd conformance && BERTH_BINARY=$(CURDIR)/bin/berth TEST_REQUIRE=clients,mount,postgres,kube go test -count=1 -timeout 30m ./...
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, staticcheck and the analyzers of tools/vet

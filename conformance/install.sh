@@ -7,7 +7,8 @@
 #
 # Commands are built into $BERTH_TOOLS/bin (default ~/.cache/berth-tools/bin),
 # where the tests look first. The first run takes 10 to 15 minutes on two
-# cores, most of it for helm and cosign.
+# cores, most of it for helm and cosign, and 20 to 40 more for the control plane
+# of Kubernetes, unless KUBEBUILDER_ASSETS says where there is one.
 set -euo pipefail
 
 tools=${BERTH_TOOLS:-$HOME/.cache/berth-tools}
@@ -76,7 +77,52 @@ docker_command() {
   say "unpacked docker"
 }
 
+# kubernetes VERSION : the control plane of Kubernetes, built from the module
+# proxy alone: a module that requires it and puts the published modules in the
+# place of its own folders, as its go.mod asks for.
+kubernetes() {
+  local version=$1 begin=$SECONDS work name mod flags staged=v0.${1#v1.}
+  if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+    say "have Kubernetes in $KUBEBUILDER_ASSETS"
+    return
+  fi
+  if [ "$(cat "$tools/kube/version" 2>/dev/null)" = "$version" ]; then
+    say "have Kubernetes $version"
+    return
+  fi
+  work=$(mktemp -d)
+  mkdir -p "$tools/kube"
+  (
+    export CGO_ENABLED=0 GOFLAGS='-buildvcs=false -mod=mod -p=2' GOGC=200 GOWORK=off
+    cd "$work" || exit 1
+    mod=$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
+    [ -n "$mod" ] || exit 1
+    {
+      echo "module berth.dev/kubernetes"
+      grep -m1 '^go ' "$mod"
+      sed -n '/^godebug/p' "$mod"
+      echo "require k8s.io/kubernetes $version"
+      sed -n "s#^\t\(k8s.io/[a-z-]*\) => ./staging/.*#replace \1 => \1 $staged#p" "$mod"
+    } >go.mod
+    printf '//go:build tools\n\npackage tools\n\nimport (\n\t_ "k8s.io/kubernetes/cmd/kube-apiserver/app"\n\t_ "k8s.io/kubernetes/cmd/kube-controller-manager/app"\n)\n' >tools.go
+    go mod tidy || exit 1
+    flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1"
+    flags="$flags -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
+    for name in kube-apiserver kube-controller-manager; do
+      go build -trimpath -o "$work/$name" -ldflags "$flags" "k8s.io/kubernetes/cmd/$name" && mv "$work/$name" "$tools/kube/$name" || exit 1
+    done
+  ) >"$work/log" 2>&1 || {
+    tail -50 "$work/log" >&2
+    say "FAILED Kubernetes $version"
+    exit 1
+  }
+  echo "$version" >"$tools/kube/version"
+  rm -rf "$work"
+  say "built Kubernetes $version in $((SECONDS - begin)) s"
+}
+
 packages skopeo podman runc strace curl
+command -v etcd >/dev/null || packages etcd-server
 [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/initdb')" ] || packages postgresql
 docker_command
 go_command crane github.com/google/go-containerregistry v0.22.1 github.com/google/go-containerregistry/cmd/crane
@@ -84,3 +130,4 @@ go_command regctl github.com/regclient/regclient v0.11.7 github.com/regclient/re
 go_command regsync github.com/regclient/regclient v0.11.7 github.com/regclient/regclient/cmd/regsync
 go_command helm helm.sh/helm/v3 v3.22.0 helm.sh/helm/v3/cmd/helm
 go_command cosign github.com/sigstore/cosign/v3 v3.1.3 github.com/sigstore/cosign/v3/cmd/cosign
+kubernetes v1.36.3

@@ -24,8 +24,8 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), signingCommands(),
-		regionCommands(), syncCommands(), jobCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(),
+		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -35,6 +35,8 @@ type options struct {
 	user          string
 	description   string
 	kind, state   string // of jobs
+	keep, days    string // of a rule of retention to try; except too
+	except        string
 	admin         bool
 	remove        bool
 	deep          bool
@@ -42,6 +44,7 @@ type options struct {
 	drop          bool
 	override      bool
 	refresh       bool
+	cluster       clusterFlags
 	set           settable
 	region        regionFlags
 	undo          undoing

@@ -78,6 +78,10 @@ func run(m *testing.M) (code int) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		if err := w.clusters(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		worlds = append(worlds, w)
 	}
 	code = m.Run()

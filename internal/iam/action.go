@@ -81,6 +81,7 @@ const (
 	DeleteTrigger   Action = "swr:repo:deleteTrigger"
 	ShowTrigger     Action = "swr:repo:getTrigger"
 	ListTriggers    Action = "swr:repo:listTriggers"
+	RunTrigger      Action = "swr:repo:runTrigger"
 	CreateRetention Action = "swr:repo:createRetention"
 	UpdateRetention Action = "swr:repo:updateRetention"
 	DeleteRetention Action = "swr:repo:deleteRetention"
@@ -97,6 +98,14 @@ const (
 
 	CreateLogin  Action = "swr::createLoginSecret"
 	CreateAgency Action = "swr::createAgency"
+
+	CreateCluster Action = "swr::createCluster"
+	UpdateCluster Action = "swr::updateCluster"
+	DeleteCluster Action = "swr::deleteCluster"
+	CheckCluster  Action = "swr::checkCluster"
+	ShowCluster   Action = "swr::getCluster"
+	ListClusters  Action = "swr::listClusters"
+
 	ListQuotas   Action = "swr::listQuotas"
 	ShowOverview Action = "swr::getDomainOverview"
 	ShowReports  Action = "swr::getDomainResourceReports"
@@ -211,6 +220,7 @@ var rules = map[Action]rule{
 	DeleteTrigger:   content(Edit, "delete triggers on"),
 	ShowTrigger:     content(Read, "see the triggers on"),
 	ListTriggers:    content(Read, "see the triggers on"),
+	RunTrigger:      content(Edit, "run triggers on"),
 	CreateRetention: content(Manage, "set the retention of"),
 	UpdateRetention: content(Manage, "set the retention of"),
 	DeleteRetention: content(Manage, "end the retention of"),
@@ -225,7 +235,14 @@ var rules = map[Action]rule{
 	ListSyncs:       content(Read, "see the synchronization of"),
 	ShowSync:        {scope: inAccount, org: Read, repo: Read, does: "see the synchronization"},
 
-	CreateLogin:  {scope: inAccount, does: "make a login command"},
+	CreateLogin:   {scope: inAccount, does: "make a login command"},
+	CreateCluster: {scope: onAccount, does: "register clusters"},
+	UpdateCluster: {scope: onAccount, does: "change clusters"},
+	DeleteCluster: {scope: onAccount, does: "delete clusters"},
+	CheckCluster:  {scope: onAccount, does: "check clusters"},
+	ShowCluster:   {scope: inAccount, does: "see clusters"},
+	ListClusters:  {scope: inAccount, does: "list clusters"},
+
 	CreateAgency: {scope: onAccount, does: "let the registry act for it"},
 	ListQuotas:   {scope: inAccount, does: "see quotas"},
 	ShowOverview: {scope: inAccount, does: "see the overview"},

@@ -158,3 +158,13 @@ func (q *Queue) Kinds() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// Newer reports that another job waits for the key of this one, which runs: what
+// this one does may be of no use any more.
+func (j *Job) Newer(ctx context.Context, q db.Querier) (bool, error) {
+	_, err := db.One[int64](ctx, q, `SELECT id FROM job WHERE kind = $1 AND key = $2 AND state = 'waiting' LIMIT 1`, j.Kind, j.Key)
+	if errors.Is(err, db.ErrNone) {
+		return false, nil
+	}
+	return err == nil, err
+}

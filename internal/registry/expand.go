@@ -25,6 +25,7 @@ type expander func(r *Registry, tx *db.Tx, e event.Event) (rows int, err error)
 func expanders() []expander {
 	return []expander{
 		retainAfterPush,
+		expandTriggers,
 		expandSync,
 	}
 }

@@ -181,6 +181,7 @@ func TestRulesGoWithTheirRepository(t *testing.T) {
 	w := open(t, atOnce)
 	w.regions("north-1")
 	app := w.repo("acme/app")
+	w.cluster("test", false)
 	w.must(w.CreateTrigger(w.ctx, w.admin, app, trigger(nil)))
 	w.must(w.CreateSync(w.ctx, w.admin, app, registry.Sync{SyncTarget: north}))
 	_, err := w.CreateRetention(w.ctx, w.admin, app, keep5)
@@ -218,6 +219,7 @@ func TestRulesGoWithTheirRepository(t *testing.T) {
 func TestRightsOnRules(t *testing.T) {
 	w := open(t, registry.Options{})
 	w.regions("north-1", "south-1")
+	w.cluster("test", false)
 	const app oci.Name = "acme/app"
 	w.push(app, "v1", w.image(app, "a"))
 	users := map[iam.Right]iam.Caller{iam.None: w.nobody}
@@ -309,6 +311,7 @@ func (w *world) repo(name oci.Name) oci.Name {
 func TestRulesAndDeletionTogether(t *testing.T) {
 	w := open(t, registry.Options{})
 	w.regions("north-1", "south-1")
+	w.cluster("test", false)
 	for range 10 {
 		app := w.repo("acme/app")
 		var wg sync.WaitGroup

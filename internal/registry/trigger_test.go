@@ -108,11 +108,16 @@ func TestTriggers(t *testing.T) {
 	const app oci.Name = "acme/app"
 	_, err := w.CreateRepo(w.ctx, w.admin, app, registry.RepoSpec{})
 	w.must(err)
+	w.want(w.CreateTrigger(w.ctx, w.admin, app, trigger(nil)), fault.Invalid) // the cluster is not registered
+	w.cluster("test", false)
 	if list, err := w.Triggers(w.ctx, w.admin, app); err != nil || list == nil || len(list) != 0 {
 		t.Fatalf("%v, %v", list, err)
 	}
 	w.must(w.CreateTrigger(w.ctx, w.admin, app, trigger(func(x *registry.Trigger) { x.Mode = "" })))
-	w.must(w.CreateTrigger(w.ctx, w.admin, app, trigger(func(x *registry.Trigger) { x.Name, x.Mode, x.Enabled = "first", registry.Marked, false })))
+	marked := trigger(func(x *registry.Trigger) { x.Name, x.Mode, x.Enabled = "first", registry.Marked, false })
+	w.want(w.CreateTrigger(w.ctx, w.admin, app, marked), fault.Invalid) // none is marked
+	w.cluster("marked", true)
+	w.must(w.CreateTrigger(w.ctx, w.admin, app, marked))
 	w.want(w.CreateTrigger(w.ctx, w.admin, app, trigger(nil)), fault.Exists)
 	list, err := w.Triggers(w.ctx, w.admin, app)
 	w.must(err)
@@ -145,6 +150,13 @@ func TestTriggers(t *testing.T) {
 		w.must(w.CreateTrigger(w.ctx, w.admin, app, trigger(func(x *registry.Trigger) { x.Name = fmt.Sprint("t", i) })))
 	}
 	w.want(w.CreateTrigger(w.ctx, w.admin, app, trigger(func(x *registry.Trigger) { x.Name = "more" })), fault.Invalid)
+}
+
+// cluster registers one, as the package trigger does, with nothing behind it.
+func (w *world) cluster(name string, marked bool) {
+	w.t.Helper()
+	w.exec(`INSERT INTO cluster (account, id, name, server, credentials, namespaces, marked, version, error, checked, creator, creator_name, created, updated)
+		VALUES ($1, $2, $3, 'https://kubernetes.example', $4, '', $5, '', '', 0, '', '', 0, 0)`, w.admin.Account, "id-of-"+name, name, []byte{}, marked)
 }
 
 func (w *world) exec(sql string, args ...any) {

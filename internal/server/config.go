@@ -34,6 +34,7 @@ type Config struct {
 	Quotas         Quotas
 	Sharing        Sharing
 	Logins         Logins
+	Triggers       Triggers
 	Outbound       Outbound
 	Storage        Storage
 	Errors         string // of the management API: list or object
@@ -115,6 +116,12 @@ type Sharing struct {
 // Logins to the registry that clients ask the management API for.
 type Logins struct{ Life time.Duration }
 
+// Triggers that change workloads in clusters.
+type Triggers struct {
+	Deadline    time.Duration // of a rollout without progress
+	InsecureTLS bool          // accounts may register clusters whose certificates are not checked
+}
+
 // Outbound says which addresses are connected to where users choose the target.
 type Outbound struct {
 	Allow []netip.Prefix // although they are of this machine or its network alone
@@ -172,6 +179,7 @@ func Default() Config {
 		Retention:     Retention{Days: 365, Num: 1000},
 		Quotas:        Quotas{Shares: 500},
 		Logins:        Logins{Life: 24 * time.Hour},
+		Triggers:      Triggers{Deadline: 10 * time.Minute},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
 	}
@@ -222,6 +230,8 @@ func (c *Config) Keys() []Key {
 		{"quotas.shares", (*intValue)(&c.Quotas.Shares), "`number` of accounts and organizations that one repository is shared with, 0 for any"},
 		{"sharing.allow_unknown_targets", (*boolValue)(&c.Sharing.AllowUnknownTargets), "a repository may be shared with an account that does not exist yet"},
 		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
+		{"triggers.deadline", (*durationValue)(&c.Triggers.Deadline), "`time` without progress after which a rollout has failed, where the workload does not say"},
+		{"triggers.insecure_tls", (*boolValue)(&c.Triggers.InsecureTLS), "accounts may register clusters whose certificates are not checked"},
 		{"outbound.allow", (*prefixesValue)(&c.Outbound.Allow), "`networks` that targets chosen by users may be in although they are loopback or link-local"},
 		{"outbound.deny", (*prefixesValue)(&c.Outbound.Deny), "`networks` that targets chosen by users may not be in"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},

@@ -126,6 +126,7 @@ func TestValidationNamesTheKey(t *testing.T) {
 		"retention.num=-1":             "retention.num: ",
 		"quotas.shares=-1":             "quotas.shares: ",
 		"logins.life=1s":               "logins.life: ",
+		"triggers.deadline=2h":         "triggers.deadline: ",
 		"database=mysql://x":           "BERTH_DATABASE: ",
 		"trusted_proxies=here":         "BERTH_TRUSTED_PROXIES: ",
 		"allow_plain_http=perhaps":     "BERTH_ALLOW_PLAIN_HTTP: ",

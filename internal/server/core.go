@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 
 	"berth.dev/berth/internal/blob"
@@ -17,6 +18,7 @@ import (
 	"berth.dev/berth/internal/mirror"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/retention"
+	"berth.dev/berth/internal/trigger"
 )
 
 // A core is a registry without its HTTP surfaces: what the server and a
@@ -30,6 +32,7 @@ type core struct {
 	dialer   *outbound.Dialer // to targets that users choose
 	registry *registry.Registry
 	mirror   *mirror.Mirror
+	triggers *trigger.Triggers
 	region   string
 }
 
@@ -97,7 +100,12 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		Log:           log,
 	})
 	c.mirror = mirror.New(c.registry, mirror.Options{Transport: c.dialer.Transport, Log: log})
+	c.triggers = trigger.New(c.db, c.iam, c.registry, trigger.Options{
+		Dialer: c.dialer, Host: hostOf(cfg.ExternalURL), Insecure: cfg.Triggers.InsecureTLS,
+		Deadline: cfg.Triggers.Deadline, Log: log,
+	})
 	c.jobs.Register(c.registry.Kinds()...)
+	c.jobs.Register(c.triggers.Kinds()...)
 	c.jobs.Register(c.mirror.Kinds()...)
 	return c, nil
 }
@@ -155,4 +163,13 @@ func (c *core) bootstrap(ctx context.Context, password string) (*firstStart, err
 	}
 	first.organization = firstOrg
 	return first, nil
+}
+
+// hostOf is the host of an address, by which images are named; empty of none.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }

@@ -47,9 +47,11 @@ func endpoints() []endpoint {
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
+		ShowRetention.endpoint(), SimulateRetention.endpoint(), ConfirmRetention.endpoint(),
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
 		AddRegion.endpoint(), SetRegion.endpoint(), ListRegions.endpoint(), DeleteRegion.endpoint(), CheckRegion.endpoint(),
 		ListSyncs.endpoint(), RunSync.endpoint(), DiffSync.endpoint(),
+		AddCluster.endpoint(), ListClusters.endpoint(), CheckCluster.endpoint(), DeleteCluster.endpoint(),
 		ListDeletedTags.endpoint(), RestoreTag.endpoint(), RollbackTag.endpoint(), RollbackRepo.endpoint(),
 		Fsck.endpoint(),
 	}

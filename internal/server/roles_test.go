@@ -138,6 +138,15 @@ var whoMay = map[string]row{
 	"ShowTrigger":         {read, "", "", 404, "4040113"},
 	"UpdateTrigger":       {edit, "", noJSON, 400, badBody},
 	"DeleteTrigger":       {edit, "", "", 404, "4040113"},
+	"RunTrigger":          {edit, "", noJSON, 400, badBody},
+
+	"CreateCluster":       {administer, "", noJSON, 400, badBody},
+	"ListClusters":        {login, "", "", 200, ""},
+	"ShowClusterManifest": {login, "", "", 200, ""},
+	"ShowCluster":         {login, "", "", 404, "4040113"},
+	"UpdateCluster":       {administer, "", noJSON, 400, badBody},
+	"DeleteCluster":       {administer, "", "", 404, "4040113"},
+	"CheckCluster":        {administer, "", "", 404, "4040113"},
 
 	"CreateRetention":        {manage, "", noJSON, 400, badBody},
 	"ListRetentions":         {read, "", "", 200, ""},
@@ -145,6 +154,9 @@ var whoMay = map[string]row{
 	"ShowRetention":          {read, "", "", 404, "4040113"},
 	"UpdateRetention":        {manage, "", noJSON, 400, badBody},
 	"DeleteRetention":        {manage, "", "", 404, "4040113"},
+	"SimulateRetention":      {manage, "", noJSON, 400, badBody},
+	"ShowRetentionStatus":    {read, "", "", 404, "4040113"},
+	"ConfirmRetention":       {manage, "", "", 404, "4040113"},
 
 	"CreateImageArchive":     {editOrg, "", noJSON, 400, badBody},
 	"ListImageArchives":      {editOrg, "", "", 200, ""},
@@ -305,7 +317,7 @@ var inBraces = regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`)
 func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
-		"access_domain": "other", "share_id": "77", "trigger": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "region": "none",
+		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "region": "none",
 	}
 	for _, c := range changes {
 		for pair := range strings.FieldsSeq(c) {

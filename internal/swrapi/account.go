@@ -2,8 +2,10 @@ package swrapi
 
 import (
 	"net/http"
+	"slices"
 
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/trigger"
 )
 
 var accountRoutes = []route{
@@ -37,7 +39,7 @@ type features struct {
 	ImageScan          bool `json:"enable_image_scan"`          // for vulnerabilities
 	SM3                bool `json:"enable_sm3"`                 // digests by SM3
 	ImageSync          bool `json:"enable_image_sync"`          // to the regions of ListSyncRegions
-	CCI                bool `json:"enable_cci_service"`         // triggers on container instances
+	CCI                bool `json:"enable_cci_service"`         // triggers of the mode cci: the account has marked a cluster for them
 	ImageLabel         bool `json:"enable_image_label"`         //
 	Pipeline           bool `json:"enable_pipeline"`            //
 	AuthorizationToken bool `json:"enable_authorization_token"` // CreateAuthorizationToken
@@ -54,7 +56,12 @@ func (a *API) showFeatures(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.ok(features{ImageSync: len(regions) > 0, AuthorizationToken: true, ListV3: true, ImageQuota: true})
+	clusters, err := a.triggers.Clusters(c.r.Context(), c.who)
+	if err != nil {
+		return err
+	}
+	marked := slices.ContainsFunc(clusters, func(c trigger.Cluster) bool { return c.Marked })
+	return c.ok(features{ImageSync: len(regions) > 0, CCI: marked, AuthorizationToken: true, ListV3: true, ImageQuota: true})
 }
 
 // agency is whether the account lets the registry act for it.

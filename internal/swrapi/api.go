@@ -18,28 +18,31 @@ import (
 	"berth.dev/berth/internal/mirror"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
+	"berth.dev/berth/internal/trigger"
 	"berth.dev/berth/internal/web"
 )
 
 // Options are what the API shares with the rest of the server.
 type Options struct {
-	Mirror       *mirror.Mirror // speaks to other regions; nil: one of its own
-	Origin       *web.Origin    // how clients reach us
-	Metrics      *web.Metrics   // counts by route
-	ObjectErrors bool           // errors are objects, not lists; errors.go says more
-	LoginLife    time.Duration  // of logins to the registry that clients ask for; default 24 h
+	Mirror       *mirror.Mirror    // speaks to other regions; nil: one of its own
+	Origin       *web.Origin       // how clients reach us
+	Metrics      *web.Metrics      // counts by route
+	ObjectErrors bool              // errors are objects, not lists; errors.go says more
+	Triggers     *trigger.Triggers // the clusters of accounts
+	LoginLife    time.Duration     // of logins to the registry that clients ask for; default 24 h
 	Now          func() time.Time
 }
 
 // API is the http.Handler of everything below "/v2/manage/" and "/v3/manage/".
 type API struct {
-	reg    *registry.Registry
-	mirror *mirror.Mirror
-	iam    *iam.Authority
-	auth   *web.Authenticator
-	origin *web.Origin
-	now    func() time.Time
-	object bool
+	reg      *registry.Registry
+	triggers *trigger.Triggers
+	mirror   *mirror.Mirror
+	iam      *iam.Authority
+	auth     *web.Authenticator
+	origin   *web.Origin
+	now      func() time.Time
+	object   bool
 
 	loginLife time.Duration
 
@@ -60,7 +63,7 @@ func New(r *registry.Registry, a *iam.Authority, o Options) *API {
 	if o.Mirror == nil {
 		o.Mirror = mirror.New(r, mirror.Options{})
 	}
-	api := &API{reg: r, mirror: o.Mirror, iam: a, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors,
+	api := &API{reg: r, iam: a, triggers: o.Triggers, mirror: o.Mirror, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors,
 		loginLife: cmp.Or(o.LoginLife, 24*time.Hour)}
 	api.auth = web.NewAuthenticator(a, api.origin)
 	if api.now == nil {

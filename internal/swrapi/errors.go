@@ -23,6 +23,7 @@ const (
 	repoGrant
 	aShare
 	aTrigger
+	aCluster
 	aRetention
 	aSync
 	aLogin

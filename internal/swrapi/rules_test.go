@@ -46,6 +46,7 @@ func TestRightsOnRules(t *testing.T) {
 	w := open(t, options{})
 	w.regions("north-1")
 	w.push("acme/app", "layer", "v1")
+	w.cluster("5b28c12f-dc10-11e9-97b3-0255ac1001b5", "test", false)
 	id := "4711"
 	rights := map[string]iam.Right{"nobody": iam.None, "reader": iam.Read, "writer": iam.Edit}
 	for _, c := range ruleRequests {
@@ -74,6 +75,7 @@ func TestRulesOfNoRepository(t *testing.T) {
 	w := open(t, options{})
 	w.regions("north-1")
 	w.push("acme/app", "layer", "v1")
+	w.cluster("5b28c12f-dc10-11e9-97b3-0255ac1001b5", "test", false)
 	var id string
 	for _, c := range ruleRequests {
 		if c.request[:4] == "POST" {

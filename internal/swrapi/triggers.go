@@ -17,6 +17,7 @@ var triggerRoutes = []route{
 	{method: http.MethodGet, pattern: triggersPath + "/{trigger}", name: "ShowTrigger", do: iam.ShowTrigger, about: aTrigger, handle: (*API).showTrigger},
 	{method: http.MethodPatch, pattern: triggersPath + "/{trigger}", name: "UpdateTrigger", do: iam.UpdateTrigger, about: aTrigger, handle: (*API).updateTrigger},
 	{method: http.MethodDelete, pattern: triggersPath + "/{trigger}", name: "DeleteTrigger", do: iam.DeleteTrigger, about: aTrigger, handle: (*API).deleteTrigger},
+	{method: http.MethodPost, pattern: triggersPath + "/{trigger}/run", name: "RunTrigger", do: iam.RunTrigger, about: aTrigger, handle: (*API).runTrigger},
 }
 
 // updateAction is the one thing that triggers do.
@@ -40,6 +41,7 @@ type triggerRule struct {
 	Name        string `json:"name"`
 	TriggerMode string `json:"trigger_mode"`
 	TriggerType string `json:"trigger_type"`
+	PinDigest   bool   `json:"pin_digest,omitempty"` // Berth's own, as the last three of an entry
 }
 
 // made says when and by whom.
@@ -48,7 +50,7 @@ type made struct {
 	CreatorName string `json:"creator_name"`
 }
 
-type trigger struct {
+type shownTrigger struct {
 	triggerSpec
 	triggerRule
 	made
@@ -62,13 +64,17 @@ type triggerEntry struct {
 	Detail string `json:"detail"`
 	Result string `json:"result"`
 	Tag    string `json:"tag"`
+
+	Digest     string `json:"digest"`
+	Attempts   int    `json:"attempts"`
+	DurationMS int64  `json:"duration_ms"`
 }
 
-func triggerOf(t registry.Trigger) trigger {
-	return trigger{
+func triggerOf(t registry.Trigger) shownTrigger {
+	return shownTrigger{
 		triggerSpec: triggerSpec{Action: updateAction, AppType: string(t.Workload), Application: t.Application,
 			ClusterID: t.ClusterID, ClusterName: t.ClusterName, ClusterNS: t.Namespace, Condition: t.Pattern, Container: t.Container},
-		triggerRule: triggerRule{Enable: strconv.FormatBool(t.Enabled), Name: t.Name, TriggerMode: string(t.Mode), TriggerType: string(t.Condition)},
+		triggerRule: triggerRule{Enable: strconv.FormatBool(t.Enabled), Name: t.Name, TriggerMode: string(t.Mode), TriggerType: string(t.Condition), PinDigest: t.Pin},
 		made:        made{stamp(t.Created), t.CreatorName},
 	}
 }
@@ -107,7 +113,7 @@ func (a *API) createTrigger(c *call) error {
 	}
 	t := registry.Trigger{Name: in.Name, Enabled: enabled, Condition: registry.Condition(in.TriggerType), Pattern: in.Condition,
 		Mode: registry.ClusterMode(in.TriggerMode), ClusterID: in.ClusterID, ClusterName: in.ClusterName,
-		Namespace: in.ClusterNS, Workload: registry.Workload(in.AppType), Application: in.Application, Container: in.Container}
+		Namespace: in.ClusterNS, Workload: registry.Workload(in.AppType), Application: in.Application, Container: in.Container, Pin: in.PinDigest}
 	if err := a.reg.CreateTrigger(c.r.Context(), c.who, c.repo, t); err != nil {
 		return err
 	}
@@ -119,7 +125,7 @@ func (a *API) listTriggers(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := make([]trigger, len(list))
+	out := make([]shownTrigger, len(list))
 	for i, t := range list {
 		out[i] = triggerOf(t)
 	}
@@ -134,7 +140,8 @@ func (a *API) showTrigger(c *call) error {
 	out := triggerOf(t)
 	out.TriggerHistory = make([]triggerEntry, len(results))
 	for i, x := range results {
-		out.TriggerHistory[i] = triggerEntry{out.triggerSpec, made{stamp(x.Created), t.CreatorName}, x.Detail, x.Result, x.Tag}
+		out.TriggerHistory[i] = triggerEntry{out.triggerSpec, made{stamp(x.Created), t.CreatorName}, x.Detail, x.Result, x.Tag,
+			x.Digest, x.Attempts, x.Duration.Milliseconds()}
 	}
 	return c.ok(out)
 }
@@ -161,4 +168,22 @@ func (a *API) deleteTrigger(c *call) error {
 		return err
 	}
 	return c.noContent()
+}
+
+// runTrigger has a trigger act on a tag now. What comes of it stands in the
+// trigger's history.
+func (a *API) runTrigger(c *call) error {
+	var in struct {
+		Tag string `json:"tag"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if in.Tag == "" {
+		return missing("tag")
+	}
+	if err := a.reg.RunTrigger(c.r.Context(), c.who, c.repo, c.path["trigger"], in.Tag); err != nil {
+		return err
+	}
+	return c.answer(http.StatusAccepted, empty{})
 }

@@ -34,6 +34,10 @@ func TestTriggers(t *testing.T) {
 	w := open(t, options{})
 	w.push("acme/app", "layer", "v1")
 	const all = app + "/triggers"
+	w.refused("writer", "POST "+all, triggerBody(), 400, "4000014") // the cluster is not registered
+	w.refused("writer", "POST "+all, triggerBody(`"trigger_mode":"cci"`), 400, "4000014")
+	w.cluster("5b28c12f-dc10-11e9-97b3-0255ac1001b5", "test", true)
+	w.refused("writer", "POST "+all, triggerBody(`"cluster_name":"other"`), 400, "4000014")
 	w.want("reader", "GET "+all, nil, 200, `[]`)
 	w.want("writer", "POST "+all, triggerBody(), 201, `{}`)
 	shown := func(name, enable, history string) string {
@@ -55,7 +59,8 @@ func TestTriggers(t *testing.T) {
 	w.must(err)
 	w.want("reader", "GET "+all+"/test", nil, 200, shown("test", "false", `[{"action":"update","app_type":"deployments","application":"adsfa",
 		"cluster_id":"5b28c12f-dc10-11e9-97b3-0255ac1001b5","cluster_name":"test","cluster_ns":"default","condition":".*","container":"",
-		"created_at":"2021-06-10T03:24:44.784402Z","creator_name":"writer","detail":"there is no such workload","result":"failed","tag":"v1"}]`))
+		"created_at":"2021-06-10T03:24:44.784402Z","creator_name":"writer","detail":"there is no such workload","result":"failed","tag":"v1",
+		"digest":"sha256:x","attempts":0,"duration_ms":0}]`))
 
 	// What clients leave out, and members that only answers have.
 	w.want("writer", "POST "+all, triggerBody(`"name":"cci.1"`, `"trigger_mode":"cci"`), 201, `{}`)
@@ -80,6 +85,7 @@ func TestTriggers(t *testing.T) {
 
 func TestBadTriggers(t *testing.T) {
 	w := open(t, options{})
+	w.cluster("5b28c12f-dc10-11e9-97b3-0255ac1001b5", "test", false)
 	w.push("acme/app", "layer", "v1")
 	const all = app + "/triggers"
 	for member, code := range map[string]string{

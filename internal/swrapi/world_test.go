@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -19,11 +20,15 @@ import (
 	"berth.dev/berth/internal/blob/fsblob"
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/db/dbtest"
+	"berth.dev/berth/internal/dial"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/job"
+	"berth.dev/berth/internal/kube"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/ociapi"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/swrapi"
+	"berth.dev/berth/internal/trigger"
 	"berth.dev/berth/internal/web"
 )
 
@@ -35,14 +40,15 @@ const host = "registry.example:5000"
 // manager 7, nobody nothing; admin is its administrator, and stranger that of
 // the account other.
 type world struct {
-	t     *testing.T
-	db    *db.DB
-	reg   *registry.Registry
-	iam   *iam.Authority
-	api   http.Handler // and the distribution API beside it
-	users map[string]iam.Caller
-	token map[string]string
-	later atomic.Int64 // how far the clock is ahead
+	t        *testing.T
+	db       *db.DB
+	reg      *registry.Registry
+	iam      *iam.Authority
+	triggers *trigger.Triggers
+	api      http.Handler // and the distribution API beside it
+	users    map[string]iam.Caller
+	token    map[string]string
+	later    atomic.Int64 // how far the clock is ahead
 }
 
 // options of a world; the zero value will do.
@@ -64,9 +70,12 @@ func open(t *testing.T, o options) *world {
 	files, err := fsblob.Open(filepath.Join(t.TempDir(), "blobs"), fsblob.Options{})
 	w.must(err)
 	t.Cleanup(func() { w.must(files.Close()) })
+	o.registry.Jobs = job.NewQueue(database, nil)
 	w.reg = registry.New(database, w.iam, blob.New(files, blob.Options{}), o.registry)
 	t.Cleanup(w.fsck)
 	o.api.Now = now
+	w.triggers = trigger.New(database, w.iam, w.reg, trigger.Options{Dialer: dial.New(dial.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})})
+	o.api.Triggers = w.triggers
 	api := swrapi.New(w.reg, w.iam, o.api)
 	images := ociapi.New(w.reg, w.iam, ociapi.Options{Now: now})
 	w.api = web.New(web.Options{}, web.Mount{Path: "/v2/manage/", Handler: api}, web.Mount{Path: "/v3/manage/", Handler: api},
@@ -98,6 +107,14 @@ func (w *world) people() {
 	for name, right := range map[string]iam.Right{"reader": iam.Read, "writer": iam.Edit, "manager": iam.Manage} {
 		w.must(w.reg.GrantOrg(ctx, w.users["admin"], "acme", name, right))
 	}
+}
+
+// cluster registers a cluster that does not answer.
+func (w *world) cluster(id, name string, marked bool) {
+	w.t.Helper()
+	_, err := w.triggers.Register(w.t.Context(), w.users["admin"], trigger.NewCluster{ID: id, Name: name, Marked: marked, Force: true,
+		Login: trigger.Login{Access: kube.Access{Server: "https://127.0.0.1:1", Token: "t"}}})
+	w.must(err)
 }
 
 // fsck proves after each test that nothing was left behind.

@@ -12,6 +12,7 @@ const (
 	Clients  = "clients"  // everything that install.sh brings, and root
 	Mount    = "mount"    // the right to mount a file system
 	Postgres = "postgres" // a PostgreSQL server's programs
+	Kube     = "kube"     // a Kubernetes control plane's programs
 )
 
 // Missing ends a test whose machine lacks something. It fails where CI is set
