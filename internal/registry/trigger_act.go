@@ -167,3 +167,10 @@ func (r *Registry) FinishTrigger(tx *db.Tx, o TriggerOutcome) error {
 	}
 	return r.emit(tx, rp, event.Event{Kind: event.Trigger, Tag: o.Job.Tag, Digest: o.Job.Digest, Actor: o.Job.Actor, Detail: string(told)})
 }
+
+// RetryTrigger lets a delivery that was given up have another result beside the
+// one that says so.
+func (r *Registry) RetryTrigger(tx *db.Tx, j TriggerJob) error {
+	_, err := tx.Exec(`UPDATE trigger_history SET delivery = '' WHERE rule = $1 AND delivery = $2`, j.Trigger, j.Delivery)
+	return err
+}
