@@ -49,17 +49,18 @@ type Registry struct {
 	o     Options
 	log   *slog.Logger
 
-	start     string // names this start of the process in upload rows
-	cache     *cache
-	uploads   *leases
-	ids       *uploadIDs
-	keys      *keys
-	pulls     *pulls
-	archives  *unpackers
-	jobs      *job.Queue
-	outbox    outbox
-	touched   touches
-	collector collectorState
+	start      string // names this start of the process in upload rows
+	cache      *cache
+	uploads    *leases
+	ids        *uploadIDs
+	keys       *keys
+	pulls      *pulls
+	archives   *unpackers
+	jobs       *job.Queue
+	outbox     outbox
+	simulating chan struct{} // one for each simulation of retention that runs
+	touched    touches
+	collector  collectorState
 }
 
 // New assembles a registry. Run must be called for collection and for the
@@ -97,9 +98,10 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 		keys:    newKeys(d, o.UploadLife),
 		pulls:   newPulls(),
 
-		archives: newUnpackers(),
-		jobs:     o.Jobs,
-		outbox:   outbox{wake: make(chan struct{}, 1)},
+		archives:   newUnpackers(),
+		jobs:       o.Jobs,
+		outbox:     outbox{wake: make(chan struct{}, 1)},
+		simulating: make(chan struct{}, simulatesAtOnce),
 	}
 	r.collector.wake = make(chan struct{}, 1)
 	d.OnInvalidate(r.cache.invalidate)

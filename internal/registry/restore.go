@@ -68,7 +68,8 @@ func (r *Registry) lost(tx *db.Tx, rp repoRow, tag string, d oci.Digest) (oci.Di
 	if d != "" {
 		query, args = query+` AND d.digest = $5`, append(args, string(d))
 	}
-	to, err := db.One[string](tx.Context(), tx, query+` ORDER BY d.removed DESC LIMIT 1`, args...)
+	// The sum keeps planners from the index of the list, which is in this order.
+	to, err := db.One[string](tx.Context(), tx, query+` ORDER BY d.removed + 0 DESC LIMIT 1`, args...)
 	switch {
 	case errors.Is(err, db.ErrNone) && d != "":
 		err = fault.New(fault.TagUnknown, "The tag %s of the repository %s has not lost %s, or too long ago.", tag, rp.Path, d)

@@ -54,6 +54,16 @@ func (w *world) wantDeleted(want ...string) {
 	}
 }
 
+// wantAudit counts what was done of a kind.
+func (w *world) wantAudit(action string, want int64) {
+	w.t.Helper()
+	n, err := db.One[int64](w.ctx, w.db, `SELECT count(*) FROM audit WHERE action = $1 AND outcome = 'ok'`, action)
+	w.must(err)
+	if n != want {
+		w.t.Fatalf("the audit has %d rows of %s, want %d", n, action, want)
+	}
+}
+
 // moment returns a time that is between what was done and what will be.
 func moment() time.Time {
 	time.Sleep(2 * time.Millisecond)
@@ -120,6 +130,7 @@ func TestRestoreTag(t *testing.T) {
 	if len(list) != 0 {
 		t.Fatalf("a name with _: %+v", list)
 	}
+	w.wantAudit("swr:repo:restoreRepoTag", 2)
 	w.push(app, "v", w.image(app, "two", 20)) // pushed again it is not lost any more
 	w.wantDeleted("v "+string(one), "v "+string(three))
 
@@ -276,6 +287,7 @@ func TestRollbackTag(t *testing.T) {
 	}
 	_, err = roll(registry.Moment{Digest: two})
 	w.must(err)
+	w.wantAudit("swr:repo:rollbackRepoTag", 2)
 	if w.tags(app)["v"] != two {
 		t.Fatal("it is not what it was")
 	}
@@ -371,6 +383,7 @@ func TestRollbackRepo(t *testing.T) {
 	w.want(err, fault.Invalid)
 	_, err = w.RollbackRepo(w.ctx, w.admin, app, registry.Rollback{Time: rolled, Pattern: "^n.*[1-9]$"})
 	w.must(err)
+	w.wantAudit("swr:repo:rollbackRepo", 4)
 }
 
 func TestQuotaHoldsForWhatComesBack(t *testing.T) {

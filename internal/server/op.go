@@ -47,6 +47,7 @@ func endpoints() []endpoint {
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
+		ShowRetention.endpoint(), SimulateRetention.endpoint(), ConfirmRetention.endpoint(),
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
 		AddCluster.endpoint(), ListClusters.endpoint(), CheckCluster.endpoint(), DeleteCluster.endpoint(),
 		ListDeletedTags.endpoint(), RestoreTag.endpoint(), RollbackTag.endpoint(), RollbackRepo.endpoint(),

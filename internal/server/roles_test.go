@@ -152,6 +152,9 @@ var whoMay = map[string]row{
 	"ShowRetention":          {read, "", "", 404, "4040113"},
 	"UpdateRetention":        {manage, "", noJSON, 400, badBody},
 	"DeleteRetention":        {manage, "", "", 404, "4040113"},
+	"SimulateRetention":      {manage, "", noJSON, 400, badBody},
+	"ShowRetentionStatus":    {read, "", "", 404, "4040113"},
+	"ConfirmRetention":       {manage, "", "", 404, "4040113"},
 
 	"CreateImageArchive":     {editOrg, "", noJSON, 400, badBody},
 	"ListImageArchives":      {editOrg, "", "", 200, ""},

@@ -19,6 +19,12 @@ type retentionPolicy struct {
 	ID        int64           `json:"id"`
 	Rules     []retentionRule `json:"rules"`
 	Scope     string          `json:"scope"`
+
+	// Only of one that waits to be confirmed; clients of the cloud service pass
+	// over members that they do not know.
+	State       string `json:"state,omitempty"`
+	WouldDelete *int64 `json:"would_delete,omitempty"` // of would_see tags
+	WouldSee    *int64 `json:"would_see,omitempty"`
 }
 
 // retentionRule is one rule. The values of its parameters are text; numbers are
@@ -93,6 +99,9 @@ func policyOf(v registry.Retention) retentionPolicy {
 	out := retentionPolicy{Algorithm: anyRule, ID: v.ID, Rules: make([]retentionRule, len(v.Policy.Rules))}
 	for i, r := range v.Policy.Rules {
 		out.Rules[i] = ruleOf(r)
+	}
+	if v.Waits {
+		out.State, out.WouldDelete, out.WouldSee = string(registry.RetentionWaits), &v.WouldDelete, &v.WouldSee
 	}
 	return out
 }

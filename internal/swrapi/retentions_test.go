@@ -133,3 +133,57 @@ func TestRetentionHistories(t *testing.T) {
 	w.refused("reader", "GET "+histories+"?limit=x&offset=0", nil, 400, "4001025")
 	w.refused("reader", "GET "+histories+"?filter=limit", nil, 400, "4001035")
 }
+
+// What a policy would do, how it acts, and what waits to be confirmed.
+func TestSimulateRetention(t *testing.T) {
+	w := open(t, options{})
+	for _, tag := range []string{"v1", "v2", "release-1", "v3"} {
+		w.push("acme/app", "layer", tag)
+	}
+	const at = app + "/retentions"
+	const rules = `[{"template":"tag_rule","params":{"num":"1"},"tag_selectors":[{"kind":"regexp","pattern":"^release-"}]}]`
+	one := func(tag, action, rank, exception string) string {
+		return `{"tag":"` + tag + `","digest":"*","action":"` + action + `","rule":0,"template":"tag_rule","rank":` + rank + `,"last_push":"*","age_seconds":"*",
+			"exception":` + exception + `,"siblings":"*","siblings_total":3}`
+	}
+	said := func(id string) string {
+		return `{"retention_id":` + id + `,"rules":` + rules + `,"at":"*","total":4,"delete":2,"keep":2,"freed_after_undelete":{"manifests":0,"blobs":0,"bytes":0,"complete":true},"tags":[` +
+			one("v3", "keep", "1", "null") + `,` + one("release-1", "keep", "null", `{"kind":"regexp","pattern":"^release-","saves":true}`) + `,` +
+			one("v2", "delete", "2", "null") + `,` + one("v1", "delete", "3", "null") + `]}`
+	}
+	w.want("manager", "POST "+at+"/simulate", `{"algorithm":"or","rules":`+rules+`}`, 200, said("null"))
+	for _, none := range []any{nil, `{}`, `{"retention_id":4711}`, `{"retention_id":0}`} {
+		w.refused("manager", "POST "+at+"/simulate", none, 404, "4040113")
+	}
+	id := w.retain(app, `{"algorithm":"or","rules":`+rules+`}`)
+	for _, stored := range []any{nil, `{}`, `{"retention_id":` + id + `}`} {
+		w.want("manager", "POST "+at+"/simulate", stored, 200, said(id))
+	}
+	for body, code := range map[string]string{
+		`{"algorithm":"or","rules":[]}`:                             "4001014",
+		`{"algorithm":"or"}`:                                        "4001014",
+		`{"rules":` + rules + `}`:                                   "4001014",
+		`{"algorithm":"or","rules":` + rules + `,"retention_id":1}`: "4000014",
+		`{"retention_id":"x"}`:                                      "4001018",
+		`[]`:                                                        "4001018",
+	} {
+		w.refused("manager", "POST "+at+"/simulate", body, 400, code)
+	}
+	w.refused("reader", "POST "+at+"/simulate", `{}`, 403, "4039002")
+
+	w.want("reader", "GET "+at+"/"+id+"/status", nil, 200, `{"retention_id":`+id+`,"state":"queued","last_run":null,"last_full_run":null,"last_delete":null,
+		"last_deleted":0,"deleted_total":0,"last_error":"","next_run":"*"}`)
+	w.refused("reader", "GET "+at+"/4711/status", nil, 404, "4040113")
+	w.want("manager", "POST "+at+"/"+id+"/confirm", nil, 200, `{}`) // it does not wait
+	w.refused("manager", "POST "+at+"/4711/confirm", nil, 404, "4040113")
+
+	_, err := db.Update(t.Context(), w.db, func(tx *db.Tx) (int64, error) {
+		return tx.Exec(`UPDATE repo_retention SET state = 'waiting', would_delete = 3, would_see = 4`)
+	})
+	w.must(err)
+	w.want("reader", "GET "+at+"/"+id, nil, 200, `{"algorithm":"or","id":`+id+`,"rules":`+rules+`,"scope":"","state":"waiting_confirmation","would_delete":3,"would_see":4}`)
+	w.want("reader", "GET "+at+"/"+id+"/status", nil, 200, `{"retention_id":`+id+`,"state":"waiting_confirmation","last_run":null,"last_full_run":null,"last_delete":null,
+		"last_deleted":0,"deleted_total":0,"last_error":"","next_run":null,"would_delete":3,"would_see":4}`)
+	w.want("manager", "POST "+at+"/"+id+"/confirm", nil, 200, `{}`)
+	w.want("reader", "GET "+at+"/"+id, nil, 200, `{"algorithm":"or","id":`+id+`,"rules":`+rules+`,"scope":""}`)
+}

@@ -34,6 +34,7 @@ func routes() [][]route {
 		triggerRoutes,
 		clusterRoutes,
 		retentionRoutes,
+		retentionActRoutes,
 		syncRoutes,
 		accessoryRoutes,
 		accessDomainRoutes,

@@ -20,6 +20,8 @@ type array struct {
 	buf  bytes.Buffer
 	json *json.Encoder
 	sent bool // the header and some of the items
+	some bool // there are items
+	tail string
 }
 
 func (c *call) array() *array {
@@ -30,11 +32,26 @@ func (c *call) array() *array {
 	return s
 }
 
+// arrayIn begins an answer that is an object: the members of head, and behind
+// them one that is the array.
+func (c *call) arrayIn(head any, name string) (*array, error) {
+	s := c.array()
+	s.buf.Reset()
+	if err := s.json.Encode(head); err != nil {
+		return nil, err
+	}
+	s.buf.Truncate(s.buf.Len() - len("}\n"))
+	s.buf.WriteString(`,"` + name + `":[`)
+	s.tail = "}"
+	return s, nil
+}
+
 // add appends an item.
 func (s *array) add(v any) error {
-	if s.sent || s.buf.Len() > 1 {
+	if s.some {
 		s.buf.WriteByte(',')
 	}
+	s.some = true
 	if err := s.json.Encode(v); err != nil {
 		return err
 	}
@@ -66,7 +83,7 @@ func (s *array) end(err error) error {
 		}
 		return err
 	}
-	s.buf.WriteByte(']')
+	s.buf.WriteString("]" + s.tail)
 	if !s.sent {
 		s.c.w.Header()["Content-Length"] = []string{strconv.Itoa(s.buf.Len())}
 	}

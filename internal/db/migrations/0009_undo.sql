@@ -16,7 +16,7 @@ CREATE TABLE deleted_tag (
 	expires    BIGINT NOT NULL,                 -- as it was promised then; a window that became longer counts as well
 	PRIMARY KEY (repository, name, digest)
 ) KEYED;
-CREATE INDEX deleted_tag_newest ON deleted_tag(repository, removed, name, digest);
+CREATE INDEX deleted_tag_newest ON deleted_tag(repository, removed, name, digest, expires);
 CREATE INDEX deleted_tag_digest ON deleted_tag(repository, digest);
 CREATE INDEX deleted_tag_expires ON deleted_tag(expires);
 
