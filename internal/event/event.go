@@ -102,3 +102,12 @@ func Forget(tx *db.Tx, id int64) error {
 	_, err := tx.Exec(`DELETE FROM event WHERE id = $1`, id)
 	return err
 }
+
+// Later returns the tags of events of the same kind and repository that were
+// written behind e and are still there, the newest first. Whoever expands e may
+// leave to them what only the newest counts for. Like Pending it is for those
+// who expand events.
+func Later(tx *db.Tx, e Event, n int) ([]string, error) {
+	return db.All[string](tx.Context(), tx, `SELECT tag FROM event WHERE id > $1 AND kind = $2 AND repository = $3 AND tag <> '' ORDER BY id DESC LIMIT $4`,
+		e.ID, e.Kind.String(), e.Repository, n)
+}

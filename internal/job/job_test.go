@@ -151,6 +151,21 @@ func TestKey(t *testing.T) {
 	if w.add(q, n) || payload() != 2 {
 		t.Fatal("the one that waited was not replaced")
 	}
+	due := func() time.Time { return w.list(q, job.Filter{Kind: "k"})[0].Due }
+	was := due()
+	n.Payload, n.Due = 3, time.Now().Add(time.Hour)
+	n.Sooner = true
+	if w.add(q, n) || payload() != 3 || !due().Equal(was) {
+		t.Fatal("the sooner due time was lost")
+	}
+	n.Sooner = false
+	if w.add(q, n) || !due().After(was) {
+		t.Fatal("the later due time was not taken")
+	}
+	n.Sooner, n.Due = true, was
+	if w.add(q, n) || !due().Equal(was) {
+		t.Fatal("the sooner due time was not taken")
+	}
 	n.Key = "y"
 	if !w.add(q, n) {
 		t.Fatal("another key counts as the same")

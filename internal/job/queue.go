@@ -67,6 +67,9 @@ type New struct {
 	// Replace has a job that waits for the same key take this payload and this
 	// due time, so that only the newest is done; without it that job stays.
 	Replace bool
+	// Sooner, with Replace, has the sooner of both due times count: what waits a
+	// moment for more of its kind does not wait for ever.
+	Sooner bool
 }
 
 // maxPayload bounds what a job carries: it names rows, it does not hold content.
@@ -94,7 +97,11 @@ func (q *Queue) Add(tx *db.Tx, n New) (added bool, err error) {
 		return false, err
 	}
 	if added = changed == 1; !added && n.Replace {
-		if _, err := tx.Exec(insert+`UPDATE SET account = excluded.account, about = excluded.about, payload = excluded.payload, due = excluded.due,
+		at := `excluded.due`
+		if n.Sooner {
+			at = `CASE WHEN job.due < excluded.due THEN job.due ELSE excluded.due END`
+		}
+		if _, err := tx.Exec(insert+`UPDATE SET account = excluded.account, about = excluded.about, payload = excluded.payload, due = `+at+`,
 			updated = excluded.updated`, args...); err != nil {
 			return false, err
 		}

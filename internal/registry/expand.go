@@ -23,7 +23,11 @@ type expander func(r *Registry, tx *db.Tx, e event.Event) (rows int, err error)
 
 // expanders are all who look at events.
 func expanders() []expander {
-	return []expander{retainAfterPush, expandTriggers}
+	return []expander{
+		retainAfterPush,
+		expandTriggers,
+		expandSync,
+	}
 }
 
 // A watcher tells for which kinds of events the rules of a repository wait.
@@ -125,7 +129,8 @@ func (r *Registry) emitTag(tx *db.Tx, rp repoRow, tag, digest, previous string, 
 // How events are taken.
 const (
 	eventsPerBatch = 50
-	eventPoll      = time.Second // between two looks for what other nodes wrote
+	gather         = 200 * time.Millisecond // from an event to the look at it
+	eventPoll      = time.Second            // between two looks for what other nodes wrote
 )
 
 // runEvents turns events into jobs until the context ends.
@@ -138,6 +143,12 @@ func (r *Registry) runEvents(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-r.outbox.wake:
+			// One commit takes the events of many: each of its own would hold up the pushes.
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(gather):
+			}
 		}
 		for more := true; more && ctx.Err() == nil; {
 			var err error

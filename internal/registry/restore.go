@@ -32,13 +32,19 @@ func (r *Registry) RestoreTag(ctx context.Context, who iam.Caller, name oci.Name
 		if err != nil {
 			return TagMove{}, err
 		}
-		now, err := currentDigest(tx, rp.ID, tag)
-		if err != nil || now != "" && now == d {
-			return TagMove{Tag: tag, Digest: d, Previous: d}, err
+		// What it lost is read first: somebody else may restore it in between.
+		to, lost := r.lost(tx, rp, tag, d)
+		if lost != nil && !fault.Is(lost, fault.TagUnknown) {
+			return TagMove{}, lost
 		}
-		to, err := r.lost(tx, rp, tag, d)
-		if err != nil {
+		now, err := currentDigest(tx, rp.ID, tag)
+		switch {
+		case err != nil:
 			return TagMove{}, err
+		case now != "" && (now == d || now == to): // it is that already
+			return TagMove{Tag: tag, Digest: now, Previous: now}, nil
+		case lost != nil:
+			return TagMove{}, lost
 		}
 		if now != "" && !override {
 			return TagMove{}, fault.New(fault.Exists, "The repository %s has a tag %s, which points to %s; override moves it.", name, tag, now)

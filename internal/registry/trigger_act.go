@@ -23,6 +23,12 @@ import (
 // is of use.
 const TriggerKind = "trigger"
 
+// Pushes that follow each other at once are one rollout, of the newest.
+const (
+	settleTime = time.Second // from a push to the change of the workload, at least
+	maxLater   = 500         // pushes that are looked at for a newer one
+)
+
 // A TriggerJob is one push on its way to a workload.
 type TriggerJob struct {
 	Trigger  int64  `json:"trigger"`
@@ -57,8 +63,14 @@ func expandTriggers(r *Registry, tx *db.Tx, e event.Event) (rows int, err error)
 	if err != nil {
 		return 0, err
 	}
+	var later []string // tags of pushes that wait to be looked at behind this one
+	if len(list) > 0 {
+		if later, err = event.Later(tx, e, maxLater); err != nil {
+			return 0, err
+		}
+	}
 	for _, t := range list {
-		if !t.matches(e.Tag) {
+		if !t.matches(e.Tag) || slices.ContainsFunc(later, t.matches) {
 			continue
 		}
 		rows++
@@ -72,7 +84,7 @@ func expandTriggers(r *Registry, tx *db.Tx, e event.Event) (rows int, err error)
 func (r *Registry) addTriggerJob(tx *db.Tx, account, path string, t triggerRow, j TriggerJob) error {
 	j.Trigger = t.ID
 	_, err := r.jobs.Add(tx, job.New{Kind: TriggerKind, Account: account, Key: triggerKey(t.ID), About: path + ":" + j.Tag + " by trigger " + t.Name,
-		Payload: j, Replace: true})
+		Payload: j, Replace: true, Due: tx.Now().Add(settleTime), Sooner: true})
 	return err
 }
 
@@ -166,4 +178,11 @@ func (r *Registry) FinishTrigger(tx *db.Tx, o TriggerOutcome) error {
 		return err
 	}
 	return r.emit(tx, rp, event.Event{Kind: event.Trigger, Tag: o.Job.Tag, Digest: o.Job.Digest, Actor: o.Job.Actor, Detail: string(told)})
+}
+
+// RetryTrigger lets a delivery that was given up have another result beside the
+// one that says so.
+func (r *Registry) RetryTrigger(tx *db.Tx, j TriggerJob) error {
+	_, err := tx.Exec(`UPDATE trigger_history SET delivery = '' WHERE rule = $1 AND delivery = $2`, j.Trigger, j.Delivery)
+	return err
 }

@@ -70,8 +70,16 @@ func TestTriggersWaitForTags(t *testing.T) {
 	w.want(w.RunTrigger(w.ctx, w.admin, app, "off", "v9"), fault.TagUnknown)
 	w.want(w.RunTrigger(w.ctx, w.admin, app, "none", "v1"), fault.RuleUnknown)
 	w.want(w.RunTrigger(w.ctx, w.nobody, app, "off", "v1"), fault.Denied)
+	// Of pushes that are looked at together only the newest for a trigger counts.
+	w.push(app, "v2", w.image(app, "fourth"))
+	fifth := w.push(app, "v2", w.image(app, "fifth"))
+	w.push(app, "v4", w.image(app, "sixth"))
+	want(map[string]string{"all": "v4", "some": "v2", "part": "v2", "off": "v1"})
+	if j := w.triggerJobs()["some"]; j.Digest != string(fifth) {
+		t.Errorf("%+v", j)
+	}
 	w.must(w.DeleteTrigger(w.ctx, w.admin, app, "some"))
-	want(map[string]string{"all": "v3", "part": "v2", "off": "v1"})
+	want(map[string]string{"all": "v4", "part": "v2", "off": "v1"})
 }
 
 // A result is written once for each delivery, and the newest hundred stay.

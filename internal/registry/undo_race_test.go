@@ -117,8 +117,8 @@ func TestRestoreAndPushOfOneTag(t *testing.T) {
 		wg.Go(func() { w.push(app, tag, now) })
 		for range 3 {
 			wg.Go(func() {
-				if _, err := w.RestoreTag(w.ctx, w.admin, app, tag, digestOf(old), false); err != nil && !fault.Is(err, fault.Exists) && !fault.Is(err, fault.Unavailable) {
-					t.Error(err)
+				if _, err := w.RestoreTag(w.ctx, w.admin, app, tag, digestOf(old), false); err != nil && !fault.Is(err, fault.Exists) && !fault.Is(err, fault.TagUnknown) && !fault.Is(err, fault.Unavailable) {
+					t.Error(err) // unknown: between a restore and the push it had lost nothing
 				}
 			})
 		}

@@ -204,14 +204,18 @@ func (d *delivery) finish(ctx context.Context, v verdict) error {
 	})
 }
 
-// changed writes down the end of what was given up or cancelled.
+// changed writes down the end of what was given up or cancelled; what is tried once
+// more after that will have another.
 func (t *Triggers) changed(tx *db.Tx, j *job.Job, s job.State) error {
-	if s != job.Dead && s != job.Cancelled {
-		return nil
-	}
 	var what registry.TriggerJob
 	if err := j.Decode(&what); err != nil {
 		return nil // it names nothing that could have a result
+	}
+	if s == job.Waiting {
+		return t.reg.RetryTrigger(tx, what)
+	}
+	if s != job.Dead && s != job.Cancelled {
+		return nil
 	}
 	detail := "It was cancelled."
 	if s == job.Dead {

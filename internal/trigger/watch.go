@@ -178,6 +178,16 @@ func (x *watching) late(ctx context.Context, begun time.Time) (verdict, error) {
 	if p := x.w.Spec.ProgressDeadline; p != nil && *p > 0 && x.ref.Kind == "deployments" {
 		limit = min(time.Duration(min(*p, int64(x.t.o.Longest/time.Second)))*time.Second+grace, x.t.o.Longest)
 	}
+	if time.Since(begun) <= x.t.o.Longest && time.Since(x.since) <= limit {
+		return verdict{}, nil
+	}
+	// A watch may hang where its connection is dead: before the end it is asked.
+	if w, err := x.kube.Get(ctx, x.ref); err == nil {
+		x.w = w
+		if v := x.judge(ctx); v.ended {
+			return v, nil
+		}
+	}
 	switch {
 	case time.Since(begun) > x.t.o.Longest:
 		return x.broken(ctx, fmt.Sprintf("It has not ended after %s, and is not watched any longer: %s.", x.t.o.Longest, stands(x.ref.Kind, x.w).detail)), nil
