@@ -24,7 +24,8 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(), clusterCommands(), signingCommands(), jobCommands(), otherCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(),
+		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), jobCommands(), otherCommands(),
 	)
 }
 
@@ -41,8 +42,11 @@ type options struct {
 	deep          bool
 	passwordStdin bool
 	drop          bool
+	override      bool
+	refresh       bool
 	cluster       clusterFlags
 	set           settable
+	region        regionFlags
 	undo          undoing
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 //	                          stdout is the status and the body; a token in the answer goes to SUBJECT
 //	push NAME:TAG / pull      an image made of its own name, at URL, as LOGIN
 //	drain NAME PATH           SIGTERM while a body comes in for PATH: it must be finished
+//	until PATTERN COMMAND     the command again and again, until its output matches
 //	member FILE KEY VARIABLE  a member of a JSON object into a variable
 //	secret TEXT               which must be in no log at the end of the script
 //
@@ -60,7 +62,7 @@ func TestScripts(t *testing.T) {
 
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"start": cmdStart, "stop": cmdStop, "kill": cmdKill, "code": cmdCode, "http": cmdHTTP,
-	"push": cmdPush, "pull": cmdPull, "drain": cmdDrain, "member": cmdMember, "secret": cmdSecret,
+	"push": cmdPush, "pull": cmdPull, "drain": cmdDrain, "member": cmdMember, "secret": cmdSecret, "until": cmdUntil,
 }
 
 // script is what one script's commands share.
@@ -232,6 +234,23 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN COMMAND")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%v never matches %s: %v", args[1:], args[0], err)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth.dev/berth/conformance/internal/images"
 )
 
 // What belongs to the APIs and neither of the clients sends.
@@ -298,4 +300,29 @@ func TestSignatures(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Regions are registered over HTTP as well. The test is not parallel: others
+// compare the list of regions.
+func TestRegions(t *testing.T) {
+	for _, w := range worlds {
+		t.Run(w.name, func(t *testing.T) {
+			w.people(t)
+			f := &fixture{T: t, world: w, org: "regions", content: images.New(t.Name())}
+			c := f.withPassword(f.Admin(), "admin", f.admin.User)
+			const one = "/v2/manage/regions/region-9"
+			c.do("POST", "/v2/manage/regions", `{"regionID":"region-9","url":"http://example.com"}`, false, 400)
+			c.do("POST", "/v2/manage/regions", `{"regionID":"region-9","url":"https://example.com","username":"u","password":"secret-of-region-9"}`, true, 201)
+			c.do("POST", "/v2/manage/regions", `{"regionID":"region-9","url":"https://example.com"}`, false, 409)
+			c.do("PATCH", one, `{"url":"https://elsewhere.example.com"}`, false, 400)
+			c.do("PATCH", one, `{"optional":true}`, true, 200)
+			_, body := c.do("GET", one, "", true, 200)
+			if s := string(body); strings.Contains(s, "secret-of") || !strings.Contains(s, `"has_password":true`) || !strings.Contains(s, `"optional":true`) {
+				f.Errorf("the region is shown as %s", s)
+			}
+			c.do("POST", "/v2/manage/regions/region-2/check", `{}`, true, 200)
+			c.do("DELETE", one, "", true, 200)
+			c.do("GET", one, "", false, 404)
+		})
+	}
 }

@@ -16,6 +16,7 @@ import (
 var ours = strings.Fields(`CreateRepoShare ListRepoShares GetRepoShare UpdateRepoShare DeleteRepoShare
 	CreateImageArchive ListImageArchives ShowImageArchive UploadImageArchivePart PutImageArchivePart FinishImageArchive DeleteImageArchive
 	DownloadImageArchive HeadImageArchive
+	CreateRegion ShowRegion UpdateRegion DeleteRegion CheckRegion ShowSyncDifferences ReconcileSync
 	CreateCluster ListClusters ShowCluster UpdateCluster DeleteCluster CheckCluster ShowClusterManifest RunTrigger`)
 
 // The SDK's methods for what Berth serves are all called by its tests, with

@@ -233,6 +233,8 @@ func TestTerraformSynchronization(t *testing.T) {
 		if len(rules) != 1 || rules[0].RemoteRegionID != "region-2" || rules[0].RemoteNamespace != "there" || !*rules[0].Override || !*rules[0].SyncAuto {
 			c.Errorf("it reads %s", object(rules))
 		}
+		c.do("GET", at+"/differences?remoteRegionId=region-2&remoteNamespace=there", "", true, 200)
+		c.do("POST", at+"/reconcile", `{"remoteRegionId":"region-2","remoteNamespace":"there"}`, true, 200)
 		c.do("DELETE", at, `{"remoteRegionId":"region-2","remoteNamespace":"there"}`, true, 200)
 		c.want(at, `[]`)
 		c.do("DELETE", at, `{"remoteRegionId":"region-2","remoteNamespace":"there"}`, false, 404)

@@ -124,6 +124,10 @@ const (
 	ListAccounts  Action = "iam:accounts:listAccounts"
 	ShowAccount   Action = "iam:accounts:getAccount"
 	RotateKeys    Action = "iam:installation:rotateSigningKeys"
+	CreateRegion  Action = "iam:installation:createRegion"
+	UpdateRegion  Action = "iam:installation:updateRegion"
+	DeleteRegion  Action = "iam:installation:deleteRegion"
+	ShowRegion    Action = "iam:installation:getRegion"
 	CreateUser    Action = "iam:users:createUser"
 	UpdateUser    Action = "iam:users:updateUser"
 	DeleteUser    Action = "iam:users:deleteUser"
@@ -255,6 +259,10 @@ var rules = map[Action]rule{
 	ListAccounts:  {scope: onInstallation, does: "list accounts"},
 	ShowAccount:   {scope: onInstallation, own: true, does: "see other accounts"},
 	RotateKeys:    {scope: onInstallation, does: "rotate signing keys"},
+	CreateRegion:  {scope: onInstallation, does: "register regions"},
+	UpdateRegion:  {scope: onInstallation, does: "change regions"},
+	DeleteRegion:  {scope: onInstallation, does: "remove regions"},
+	ShowRegion:    {scope: onInstallation, does: "see how regions are reached"},
 	CreateUser:    {scope: onAccount, does: "create users"},
 	UpdateUser:    {scope: onAccount, does: "change users"},
 	DeleteUser:    {scope: onAccount, does: "delete users"},

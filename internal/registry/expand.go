@@ -23,7 +23,11 @@ type expander func(r *Registry, tx *db.Tx, e event.Event) (rows int, err error)
 
 // expanders are all who look at events.
 func expanders() []expander {
-	return []expander{retainAfterPush, expandTriggers}
+	return []expander{
+		retainAfterPush,
+		expandTriggers,
+		expandSync,
+	}
 }
 
 // A watcher tells for which kinds of events the rules of a repository wait.

@@ -35,7 +35,6 @@ type Options struct {
 	OpenUploads   int           // unfinished uploads of one user or key; default 1000
 	ArchiveMax    int64         // bytes of an uploaded archive; default 10 GiB
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
-	Regions       []string      // where images can be synchronized to
 	Retention     retention.Limits
 	Jobs          *job.Queue // that rules put their work into; nil: one that nobody runs
 	Log           *slog.Logger
@@ -107,9 +106,6 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	d.OnInvalidate(r.cache.invalidate)
 	return r
 }
-
-// Regions are where images can be synchronized to.
-func (r *Registry) Regions() []string { return r.o.Regions }
 
 // Page is one page of a list; More says that another follows it.
 type Page[T any] struct {

@@ -17,7 +17,14 @@ var keep5 = retention.Policy{Rules: []retention.Rule{{Template: retention.ByNumb
 
 var north = registry.SyncTarget{Region: "north-1", Organization: "acme"}
 
-var withRegions = registry.Options{Regions: []string{"north-1", "south-1"}}
+// regions registers some that nobody connects to.
+func (w *world) regions(names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		address := "https://" + name + ".example.com"
+		w.must(w.AddRegion(w.ctx, iam.Operator(), name, registry.RegionPatch{URL: &address}))
+	}
+}
 
 func TestRetentions(t *testing.T) {
 	w := open(t, registry.Options{Retention: retention.Limits{Num: 10}})
@@ -92,7 +99,8 @@ func TestRetained(t *testing.T) {
 }
 
 func TestSyncs(t *testing.T) {
-	w := open(t, withRegions)
+	w := open(t, registry.Options{})
+	w.regions("north-1", "south-1")
 	app := w.repo("acme/app")
 	if list, err := w.Syncs(w.ctx, w.admin, app); err != nil || list == nil || len(list) != 0 {
 		t.Fatalf("%v, %v", list, err)
@@ -118,7 +126,8 @@ func TestSyncs(t *testing.T) {
 }
 
 func TestSyncNow(t *testing.T) {
-	w := open(t, withRegions)
+	w := open(t, registry.Options{})
+	w.regions("north-1", "south-1")
 	const app oci.Name = "acme/app"
 	m := w.image(app, "a")
 	w.push(app, "v1", m)
@@ -169,9 +178,8 @@ func TestSyncNow(t *testing.T) {
 // With a repository its rules go at once, and what came of them by and by; a
 // new repository of the name has none of it.
 func TestRulesGoWithTheirRepository(t *testing.T) {
-	o := atOnce
-	o.Regions = withRegions.Regions
-	w := open(t, o)
+	w := open(t, atOnce)
+	w.regions("north-1")
 	app := w.repo("acme/app")
 	w.cluster("test", false)
 	w.must(w.CreateTrigger(w.ctx, w.admin, app, trigger(nil)))
@@ -209,7 +217,8 @@ func TestRulesGoWithTheirRepository(t *testing.T) {
 // Each rule takes the right that docs/rights.md says: 3 for triggers, 7 for
 // retention and synchronization, 1 to look.
 func TestRightsOnRules(t *testing.T) {
-	w := open(t, withRegions)
+	w := open(t, registry.Options{})
+	w.regions("north-1", "south-1")
 	w.cluster("test", false)
 	const app oci.Name = "acme/app"
 	w.push(app, "v1", w.image(app, "a"))
@@ -300,7 +309,8 @@ func (w *world) repo(name oci.Name) oci.Name {
 // A rule that is made while its repository is being deleted is there and goes
 // with it, or is refused; fsck finds the ones left behind.
 func TestRulesAndDeletionTogether(t *testing.T) {
-	w := open(t, withRegions)
+	w := open(t, registry.Options{})
+	w.regions("north-1", "south-1")
 	w.cluster("test", false)
 	for range 10 {
 		app := w.repo("acme/app")

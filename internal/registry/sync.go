@@ -3,8 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"berth.dev/berth/internal/db"
@@ -26,6 +24,8 @@ type Sync struct {
 	SyncTarget
 	Auto        bool // with every push; else only when somebody asks for it
 	Override    bool // replace a different image that has the tag over there
+	Backfill    bool // of CreateSync: also copy what is there already
+	Behind      bool // more had to be copied than may wait; it is being caught up
 	Creator     string
 	CreatorName string
 	Created     time.Time
@@ -35,18 +35,24 @@ type Sync struct {
 // MaxSyncs bounds the synchronizations of one repository.
 const MaxSyncs = 100
 
-// checkTarget tells whether images can go there at all. Errors: Missing, Invalid.
-func (r *Registry) checkTarget(t SyncTarget) error {
+// check tells whether a target is one at all. Errors: Missing, Invalid.
+func (t SyncTarget) check() error {
 	switch {
 	case t.Region == "":
 		return fault.New(fault.Missing, "The member remoteRegionId is missing.")
 	case t.Organization == "":
 		return fault.New(fault.Missing, "The member remoteNamespace is missing.")
-	case !slices.Contains(r.o.Regions, t.Region):
-		if len(r.o.Regions) == 0 {
-			return fault.New(fault.Invalid, "remoteRegionId names a region that nothing can be synchronized to: this installation has no other regions.")
-		}
-		return fault.New(fault.Invalid, "remoteRegionId names a region that nothing can be synchronized to; there is %s.", strings.Join(r.o.Regions, ", "))
+	}
+	return nil
+}
+
+// checkSyncTarget tells whether images can go there at all. Errors: Missing, Invalid.
+func checkSyncTarget(ctx context.Context, q db.Querier, t SyncTarget) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	if err := checkRegion(ctx, q, t.Region); err != nil {
+		return err
 	}
 	// What is reserved here need not be over there.
 	if _, err := oci.ParseOrganization(t.Organization); err != nil && !fault.Is(err, fault.Reserved) {
@@ -55,29 +61,54 @@ func (r *Registry) checkTarget(t SyncTarget) error {
 	return nil
 }
 
+// CheckSync is what CreateSync refuses without looking at the other side, for
+// whoever does that first. Errors: as CreateSync.
+func (r *Registry) CheckSync(ctx context.Context, who iam.Caller, name oci.Name, s Sync) error {
+	rp, err := r.lookup(ctx, who, name, iam.CreateSync)
+	if err != nil {
+		return err
+	}
+	if err := checkSyncTarget(ctx, r.db, s.SyncTarget); err != nil {
+		return err
+	}
+	_, err = db.One[int64](ctx, r.db, `SELECT id FROM repo_sync WHERE repository = $1 AND region = $2 AND organization = $3`, rp.ID, s.Region, s.Organization)
+	if err == nil {
+		return syncExists(name, s.SyncTarget)
+	}
+	return ignoreNone(err)
+}
+
+func syncExists(name oci.Name, t SyncTarget) error {
+	return fault.New(fault.Exists, "The repository %s is synchronized to the organization %s in %s already.", name, t.Organization, t.Region)
+}
+
 type syncRow struct {
 	ID                   int64
 	Region, Organization string
 	Auto, Override       bool
+	Behind               bool
 	Creator, CreatorName string
 	Created, Updated     int64
 }
 
-const syncColumns = `id, region, organization, auto, override, creator, creator_name, created, updated`
+const syncColumns = `id, region, organization, auto, override, behind, creator, creator_name, created, updated`
 
 func (v syncRow) sync() Sync {
-	return Sync{ID: v.ID, SyncTarget: SyncTarget{v.Region, v.Organization}, Auto: v.Auto, Override: v.Override,
+	return Sync{ID: v.ID, SyncTarget: SyncTarget{v.Region, v.Organization}, Auto: v.Auto, Override: v.Override, Behind: v.Behind,
 		Creator: v.Creator, CreatorName: v.CreatorName, Created: fromMicros(v.Created), Updated: fromMicros(v.Updated)}
 }
 
 // CreateSync stores a synchronization.
 // Errors: Missing, Invalid, Exists, RepoUnknown, Denied, Unauthorized.
 func (r *Registry) CreateSync(ctx context.Context, who iam.Caller, name oci.Name, s Sync) error {
-	if err := r.checkTarget(s.SyncTarget); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
 	return r.update(ctx, func(tx *db.Tx) error {
 		return r.onRules(tx, who, name, iam.CreateSync, " to "+s.Region+"/"+s.Organization, func(rp repoRow) error {
+			if err := checkSyncTarget(tx.Context(), tx, s.SyncTarget); err != nil {
+				return err
+			}
 			n, err := db.One[int](tx.Context(), tx, `SELECT count(*) FROM repo_sync WHERE repository = $1`, rp.ID)
 			if err != nil {
 				return err
@@ -85,13 +116,16 @@ func (r *Registry) CreateSync(ctx context.Context, who iam.Caller, name oci.Name
 			if n >= MaxSyncs {
 				return tooMany(name, n, "synchronizations")
 			}
-			_, err = db.One[int64](tx.Context(), tx, `INSERT INTO repo_sync (repository, region, organization, auto, override, creator, creator_name, created, updated)
+			id, err := db.One[int64](tx.Context(), tx, `INSERT INTO repo_sync (repository, region, organization, auto, override, creator, creator_name, created, updated)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT (repository, region, organization) DO NOTHING RETURNING id`,
 				rp.ID, s.Region, s.Organization, s.Auto, s.Override, who.User, creatorName(who), tx.Micros())
 			if errors.Is(err, db.ErrNone) {
-				return fault.New(fault.Exists, "The repository %s is synchronized to the organization %s in %s already.", name, s.Organization, s.Region)
+				return syncExists(name, s.SyncTarget)
 			}
-			return err
+			if err != nil || !s.Backfill {
+				return err
+			}
+			return r.compareAnew(tx, rp, id, s.SyncTarget, true)
 		})
 	})
 }
@@ -115,19 +149,22 @@ func (r *Registry) Syncs(ctx context.Context, who iam.Caller, name oci.Name) ([]
 }
 
 // DeleteSync ends a synchronization, also one to a region that is not known
-// any more. What was copied stays. Errors: Missing, RuleUnknown, RepoUnknown,
+// any more, and what of it waits. What was copied stays. Errors: Missing, RuleUnknown, RepoUnknown,
 // Denied, Unauthorized.
 func (r *Registry) DeleteSync(ctx context.Context, who iam.Caller, name oci.Name, t SyncTarget) error {
-	unknown := fault.New(fault.RuleUnknown, "The repository %s is not synchronized to the organization %s in %s.", name, shown(t.Organization), shown(t.Region))
+	unknown := unknownSync(name, t)
 	return r.update(ctx, func(tx *db.Tx) error {
 		return r.onRules(tx, who, name, iam.DeleteSync, " to "+t.Region+"/"+t.Organization, func(rp repoRow) error {
 			if !isLine(t.Region, maxCluster) || !isLine(t.Organization, oci.MaxOrganization) {
 				return unknown
 			}
-			n, err := tx.Exec(`DELETE FROM repo_sync WHERE repository = $1 AND region = $2 AND organization = $3`, rp.ID, t.Region, t.Organization)
-			if err == nil && n == 0 {
-				err = unknown
+			id, err := ruleOf[int64](tx.Context(), tx, unknown, `DELETE FROM repo_sync WHERE repository = $1 AND region = $2 AND organization = $3 RETURNING id`,
+				rp.ID, t.Region, t.Organization)
+			if err != nil {
+				return err
 			}
+			_, err = tx.Exec(`UPDATE sync_job SET status = $3, detail = $4, updated = $5 WHERE repository = $1 AND rule = $2 AND status = 'waiting'`,
+				rp.ID, id, string(SyncCancelled), "The synchronization was deleted.", tx.Micros())
 			return err
 		})
 	})

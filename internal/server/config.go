@@ -36,7 +36,6 @@ type Config struct {
 	Logins         Logins
 	Triggers       Triggers
 	Outbound       Outbound
-	Regions        []string // that images can be synchronized to
 	Storage        Storage
 	Errors         string // of the management API: list or object
 
@@ -235,7 +234,6 @@ func (c *Config) Keys() []Key {
 		{"triggers.insecure_tls", (*boolValue)(&c.Triggers.InsecureTLS), "accounts may register clusters whose certificates are not checked"},
 		{"outbound.allow", (*prefixesValue)(&c.Outbound.Allow), "`networks` that targets chosen by users may be in although they are loopback or link-local"},
 		{"outbound.deny", (*prefixesValue)(&c.Outbound.Deny), "`networks` that targets chosen by users may not be in"},
-		{"regions", (*namesValue)(&c.Regions), "`names` of the regions that images can be synchronized to"},
 		{"storage.reserve_bytes", &c.Storage.ReserveBytes, "free `size` below which pushes are refused"},
 		{"storage.reserve_percent", (*intValue)(&c.Storage.ReservePercent), "free `percent` below which pushes are refused"},
 	}

@@ -15,6 +15,7 @@ import (
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/job"
+	"berth.dev/berth/internal/mirror"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/retention"
 	"berth.dev/berth/internal/trigger"
@@ -30,6 +31,7 @@ type core struct {
 	jobs     *job.Queue
 	dialer   *outbound.Dialer // to targets that users choose
 	registry *registry.Registry
+	mirror   *mirror.Mirror
 	triggers *trigger.Triggers
 	region   string
 }
@@ -92,18 +94,19 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		TagsPerRepo:   cfg.Quotas.Tags,
 		MaxShares:     cfg.Quotas.Shares,
 		ShareUnknown:  cfg.Sharing.AllowUnknownTargets,
-		Regions:       cfg.Regions,
 		CacheBytes:    int64(cfg.Limits.CacheMemory),
 		Retention:     retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
 		Jobs:          c.jobs,
 		Log:           log,
 	})
+	c.mirror = mirror.New(c.registry, mirror.Options{Transport: c.dialer.Transport, Log: log})
 	c.triggers = trigger.New(c.db, c.iam, c.registry, trigger.Options{
 		Dialer: c.dialer, Host: hostOf(cfg.ExternalURL), Insecure: cfg.Triggers.InsecureTLS,
 		Deadline: cfg.Triggers.Deadline, Log: log,
 	})
 	c.jobs.Register(c.registry.Kinds()...)
 	c.jobs.Register(c.triggers.Kinds()...)
+	c.jobs.Register(c.mirror.Kinds()...)
 	return c, nil
 }
 

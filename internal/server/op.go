@@ -49,6 +49,8 @@ func endpoints() []endpoint {
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
 		ShowRetention.endpoint(), SimulateRetention.endpoint(), ConfirmRetention.endpoint(),
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
+		AddRegion.endpoint(), SetRegion.endpoint(), ListRegions.endpoint(), DeleteRegion.endpoint(), CheckRegion.endpoint(),
+		ListSyncs.endpoint(), RunSync.endpoint(), DiffSync.endpoint(),
 		AddCluster.endpoint(), ListClusters.endpoint(), CheckCluster.endpoint(), DeleteCluster.endpoint(),
 		ListDeletedTags.endpoint(), RestoreTag.endpoint(), RollbackTag.endpoint(), RollbackRepo.endpoint(),
 		Fsck.endpoint(),

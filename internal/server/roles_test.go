@@ -32,6 +32,7 @@ type need string
 const (
 	login      need = "a login"
 	administer need = "to be an administrator of the account"
+	install    need = "to be an administrator of the first account"
 
 	// Rights on the organization alone.
 	readOrg   need = "1 on the organization"
@@ -50,6 +51,7 @@ const (
 var meets = map[need][]string{
 	login:      {"stranger", "nobody", "app-reader", "app-editor", "app-manager", "reader", "editor", "manager", "admin"},
 	administer: {"stranger", "admin"}, // each in its own account
+	install:    {"admin"},
 	readOrg:    {"reader", "editor", "manager", "admin"},
 	editOrg:    {"editor", "manager", "admin"},
 	manageOrg:  {"manager", "admin"},
@@ -170,8 +172,16 @@ var whoMay = map[string]row{
 	"CreateImageSyncRepo":           {manage, "", noJSON, 400, badBody},
 	"ListImageAutoSyncReposDetails": {read, "", "", 200, ""},
 	"DeleteImageSyncRepo":           {manage, "", noJSON, 400, badBody},
+	"ShowSyncDifferences":           {read, "", "", 400, "4001014"},
+	"ReconcileSync":                 {manage, "", noJSON, 400, badBody},
 	"CreateManualImageSyncRepo":     {manage, "", noJSON, 400, badBody},
 	"ShowSyncJob":                   {read, "", "", 200, ""},
+
+	"CreateRegion": {install, "", noJSON, 400, badBody},
+	"ShowRegion":   {install, "region=none", "", 404, "4040113"},
+	"UpdateRegion": {install, "region=none", noJSON, 400, badBody},
+	"DeleteRegion": {install, "region=none", "", 404, "4040113"},
+	"CheckRegion":  {install, "region=none", "", 404, "4040113"},
 
 	"ListJobs":  {administer, "", "", 200, ""},
 	"RetryJob":  {administer, "", "", 404, "4040113"},
@@ -307,7 +317,7 @@ var inBraces = regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`)
 func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
-		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77",
+		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "region": "none",
 	}
 	for _, c := range changes {
 		for pair := range strings.FieldsSeq(c) {

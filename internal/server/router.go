@@ -21,7 +21,7 @@ import (
 // mounts is the public surface, all of it.
 func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *prometheus.Registry, h *health) []web.Mount {
 	images := ociapi.New(c.registry, c.iam, ociapi.Options{Origin: origin, Metrics: m})
-	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject, LoginLife: cfg.Logins.Life, Triggers: c.triggers})
+	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Mirror: c.mirror, Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject, LoginLife: cfg.Logins.Life, Triggers: c.triggers})
 	identity := iamapi.New(c.iam, iamapi.Options{Origin: origin, Metrics: m, Region: cfg.Region})
 	out := []web.Mount{
 		{Path: "/v2/manage/", Handler: managementElse(swr, images)},

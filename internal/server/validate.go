@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,9 +38,6 @@ func (c *Config) validate() error {
 	}
 	if !validRegion(c.Region) {
 		bad("region", "1 to 64 lower-case letters, digits and hyphens, beginning with a letter")
-	}
-	if err := c.checkRegions(); err != nil {
-		bad("regions", "%w", err)
 	}
 	switch {
 	case c.TLS.Cert != "" && c.TLS.Key == "":
@@ -153,24 +149,4 @@ func validRegion(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
-
-const maxRegions = 100
-
-// checkRegions looks at the regions that images can be synchronized to.
-func (c *Config) checkRegions() error {
-	if len(c.Regions) > maxRegions {
-		return fmt.Errorf("there are at most %d regions", maxRegions)
-	}
-	for i, name := range c.Regions {
-		switch {
-		case !validRegion(name):
-			return fmt.Errorf("%q is no name of a region: 1 to 64 lower-case letters, digits and hyphens, beginning with a letter", name)
-		case name == c.Region:
-			return fmt.Errorf("%s is this installation's own region", name)
-		case slices.Contains(c.Regions[:i], name):
-			return fmt.Errorf("%s is there twice", name)
-		}
-	}
-	return nil
 }

@@ -57,21 +57,6 @@ func (v *levelValue) Set(s string) error {
 	return nil
 }
 
-// namesValue is a list of names.
-type namesValue []string
-
-func (v *namesValue) String() string { return strings.Join(*v, ",") }
-
-func (v *namesValue) Set(s string) error {
-	*v = nil
-	for part := range strings.SplitSeq(s, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			*v = append(*v, part)
-		}
-	}
-	return nil
-}
-
 // prefixesValue is a list of networks; a bare address is a network of one.
 type prefixesValue []netip.Prefix
 

@@ -21,7 +21,10 @@ type region struct {
 }
 
 func (a *API) listRegions(c *call) error {
-	names := a.reg.Regions()
+	names, err := a.reg.RegionNames(c.r.Context(), c.who)
+	if err != nil {
+		return err
+	}
 	out := make([]region, len(names))
 	for i, name := range names {
 		out[i] = region{name}
@@ -49,12 +52,16 @@ func (a *API) showFeatures(c *call) error {
 	if err := a.ownProject(c); err != nil {
 		return err
 	}
+	regions, err := a.reg.RegionNames(c.r.Context(), c.who)
+	if err != nil {
+		return err
+	}
 	clusters, err := a.triggers.Clusters(c.r.Context(), c.who)
 	if err != nil {
 		return err
 	}
 	marked := slices.ContainsFunc(clusters, func(c trigger.Cluster) bool { return c.Marked })
-	return c.ok(features{CCI: marked, AuthorizationToken: true, ListV3: true, ImageQuota: true})
+	return c.ok(features{ImageSync: len(regions) > 0, CCI: marked, AuthorizationToken: true, ListV3: true, ImageQuota: true})
 }
 
 // agency is whether the account lets the registry act for it.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/iam"
-	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/swrapi"
 )
 
@@ -56,15 +55,6 @@ func TestLogin(t *testing.T) {
 	w.refused("reader", "POST /v2/manage/utils/secret?projectname=unknown", nil, 400, "4000014")
 	w.refused("", "POST /v2/manage/utils/secret", nil, 401, "SVCSTG.S2I.4019000")
 	w.refused("reader", "GET /v2/manage/utils/secret", nil, 405, "4031033")
-}
-
-func TestRegions(t *testing.T) {
-	w := open(t, options{registry: registry.Options{Regions: []string{"north", "south"}}})
-	w.want("nobody", "GET /v2/manage/regions", nil, 200, `[{"regionID":"north"},{"regionID":"south"}]`)
-	w.want("stranger", "GET /v2/manage/regions", nil, 200, `[{"regionID":"north"},{"regionID":"south"}]`)
-	w.refused("", "GET /v2/manage/regions", nil, 401, "SVCSTG.S2I.4019000")
-	w = open(t, options{})
-	w.want("nobody", "GET /v2/manage/regions", nil, 200, `[]`)
 }
 
 func TestFeatureGates(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/mirror"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/trigger"
@@ -23,6 +24,7 @@ import (
 
 // Options are what the API shares with the rest of the server.
 type Options struct {
+	Mirror       *mirror.Mirror    // speaks to other regions; nil: one of its own
 	Origin       *web.Origin       // how clients reach us
 	Metrics      *web.Metrics      // counts by route
 	ObjectErrors bool              // errors are objects, not lists; errors.go says more
@@ -35,6 +37,7 @@ type Options struct {
 type API struct {
 	reg      *registry.Registry
 	triggers *trigger.Triggers
+	mirror   *mirror.Mirror
 	iam      *iam.Authority
 	auth     *web.Authenticator
 	origin   *web.Origin
@@ -57,7 +60,10 @@ type served struct {
 // New assembles the API.
 func New(r *registry.Registry, a *iam.Authority, o Options) *API {
 	metrics := cmp.Or(o.Metrics, web.NewMetrics(nil))
-	api := &API{reg: r, iam: a, triggers: o.Triggers, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors,
+	if o.Mirror == nil {
+		o.Mirror = mirror.New(r, mirror.Options{})
+	}
+	api := &API{reg: r, iam: a, triggers: o.Triggers, mirror: o.Mirror, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors,
 		loginLife: cmp.Or(o.LoginLife, 24*time.Hour)}
 	api.auth = web.NewAuthenticator(a, api.origin)
 	if api.now == nil {

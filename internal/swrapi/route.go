@@ -36,6 +36,7 @@ func routes() [][]route {
 		retentionRoutes,
 		retentionActRoutes,
 		syncRoutes,
+		regionRoutes,
 		accessoryRoutes,
 		accessDomainRoutes,
 		shareRoutes,

@@ -33,6 +33,8 @@ var ruleRequests = []struct {
 	{iam.Read, "GET " + app + "/sync_repo", "", 200},
 	{iam.Manage, "POST " + app + "/sync_images", `{"imageTag":["v1"],"remoteRegionId":"north-1","remoteNamespace":"acme"}`, 200},
 	{iam.Read, "GET " + app + "/sync_job?filter=limit::10|offset::0", "", 200},
+	{iam.Read, "GET " + app + "/sync_repo/differences?remoteRegionId=north-1&remoteNamespace=acme", "", 200},
+	{iam.Manage, "POST " + app + "/sync_repo/reconcile", `{"remoteRegionId":"north-1","remoteNamespace":"acme"}`, 200},
 	{iam.Manage, "DELETE " + app + "/sync_repo", `{"remoteRegionId":"north-1","remoteNamespace":"acme"}`, 200},
 	{iam.Read, "GET " + app + "/v1/accessories", "", 200},
 	{iam.Read, "GET " + app + "/v1/references", "", 200},
@@ -41,7 +43,8 @@ var ruleRequests = []struct {
 // Who may not is told so before the body is looked at, and before it is told
 // whether the rule exists.
 func TestRightsOnRules(t *testing.T) {
-	w := open(t, options{registry: registry.Options{Regions: []string{"north-1"}}})
+	w := open(t, options{})
+	w.regions("north-1")
 	w.push("acme/app", "layer", "v1")
 	w.cluster("5b28c12f-dc10-11e9-97b3-0255ac1001b5", "test", false)
 	id := "4711"
@@ -69,7 +72,8 @@ func TestRightsOnRules(t *testing.T) {
 // The rules of a repository go with it, and nobody is told of rules where
 // there is no repository.
 func TestRulesOfNoRepository(t *testing.T) {
-	w := open(t, options{registry: registry.Options{Regions: []string{"north-1"}}})
+	w := open(t, options{})
+	w.regions("north-1")
 	w.push("acme/app", "layer", "v1")
 	w.cluster("5b28c12f-dc10-11e9-97b3-0255ac1001b5", "test", false)
 	var id string

@@ -11,6 +11,8 @@ import (
 const (
 	syncRepoPath   = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_repo"
 	syncImagesPath = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_images"
+	syncDiffPath   = syncRepoPath + "/differences"
+	syncTidyPath   = syncRepoPath + "/reconcile"
 	syncJobPath    = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_job"
 )
 
@@ -18,6 +20,8 @@ var syncRoutes = []route{
 	{method: http.MethodPost, pattern: syncRepoPath, name: "CreateImageSyncRepo", do: iam.CreateSync, about: aSync, handle: (*API).createSync},
 	{method: http.MethodGet, pattern: syncRepoPath, name: "ListImageAutoSyncReposDetails", do: iam.ListSyncs, about: aSync, handle: (*API).listSyncs},
 	{method: http.MethodDelete, pattern: syncRepoPath, name: "DeleteImageSyncRepo", do: iam.DeleteSync, about: aSync, handle: (*API).deleteSync},
+	{method: http.MethodGet, pattern: syncDiffPath, name: "ShowSyncDifferences", do: iam.ListSyncs, about: aSync, handle: (*API).showDifferences},
+	{method: http.MethodPost, pattern: syncTidyPath, name: "ReconcileSync", do: iam.SyncNow, about: aSync, handle: (*API).reconcileSync},
 	{method: http.MethodPost, pattern: syncImagesPath, name: "CreateManualImageSyncRepo", do: iam.SyncNow, about: aSync, handle: (*API).syncNow},
 	{method: http.MethodGet, pattern: syncJobPath, name: "ShowSyncJob", do: iam.ShowSync, about: aSync, handle: (*API).listSyncJobs},
 }
@@ -30,6 +34,7 @@ type syncRequest struct {
 	RemoteNamespace string   `json:"remoteNamespace"`
 	SyncAuto        *bool    `json:"syncAuto"` // default true
 	Override        bool     `json:"override"`
+	Backfill        bool     `json:"backfill"` // our own: also what is there already
 }
 
 func (s syncRequest) target() registry.SyncTarget {
@@ -59,6 +64,7 @@ type syncJob struct {
 	synced
 	Status           string `json:"status"`
 	Tag              string `json:"tag"`
+	Detail           string `json:"detail"` // our own: what there is to say of the status
 	SyncOperatorID   string `json:"syncOperatorId"`
 	SyncOperatorName string `json:"syncOperatorName"`
 }
@@ -75,8 +81,8 @@ func (a *API) createSync(c *call) error {
 	if err := c.decode(&in); err != nil {
 		return err
 	}
-	s := registry.Sync{SyncTarget: in.target(), Auto: in.SyncAuto == nil || *in.SyncAuto, Override: in.Override}
-	if err := a.reg.CreateSync(c.r.Context(), c.who, c.repo, s); err != nil {
+	s := registry.Sync{SyncTarget: in.target(), Auto: in.SyncAuto == nil || *in.SyncAuto, Override: in.Override, Backfill: in.Backfill}
+	if err := a.mirror.CreateSync(c.r.Context(), c.who, c.repo, s); err != nil {
 		return err
 	}
 	return c.ok(empty{})
@@ -141,7 +147,7 @@ func (a *API) listSyncJobs(c *call) error {
 	}
 	out := make([]syncJob, len(jobs))
 	for i, j := range jobs {
-		out[i] = syncJob{c.to(j.SyncTarget), string(j.Status), j.Tag, j.Operator, j.OperatorName}
+		out[i] = syncJob{c.to(j.SyncTarget), string(j.Status), j.Tag, j.Detail, j.Operator, j.OperatorName}
 		out[i].ID, out[i].Override = j.ID, j.Override
 		out[i].CreatedAt, out[i].UpdatedAt = stamp(j.Created), stamp(j.Updated)
 	}

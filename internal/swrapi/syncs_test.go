@@ -5,8 +5,18 @@ import (
 	"regexp"
 	"testing"
 
+	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/registry"
 )
+
+// regions registers some that nobody connects to.
+func (w *world) regions(names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		address, optional := "https://"+name+".example.com", true
+		w.must(w.reg.AddRegion(w.t.Context(), iam.Operator(), name, registry.RegionPatch{URL: &address, Optional: &optional}))
+	}
+}
 
 // stamps checks that a body has n times in the form that clients read.
 func stamps(t *testing.T, body string, n int) {
@@ -17,7 +27,8 @@ func stamps(t *testing.T, body string, n int) {
 }
 
 func TestSyncs(t *testing.T) {
-	w := open(t, options{registry: registry.Options{Regions: []string{"north-1", "south-1"}}})
+	w := open(t, options{})
+	w.regions("north-1", "south-1")
 	w.push("acme/app", "layer", "v1", "v2")
 	const repo, images, jobs = app + "/sync_repo", app + "/sync_images", app + "/sync_job"
 	account := w.users["admin"].Account
@@ -45,7 +56,7 @@ func TestSyncs(t *testing.T) {
 	w.must(json.Unmarshal(rec.Body.Bytes(), &ids))
 	job := func(tag, override string) string {
 		return `{"id":"*","createdAt":"*","updatedAt":"*","domainID":"` + account + `","domainName":"admin","namespace":"acme","repoName":"app",
-			"remoteRegionId":"north-1","remoteNamespace":"acme","override":` + override + `,"status":"waiting","tag":"` + tag + `",
+			"remoteRegionId":"north-1","remoteNamespace":"acme","override":` + override + `,"status":"waiting","tag":"` + tag + `","detail":"",
 			"syncOperatorId":"` + w.users["manager"].User + `","syncOperatorName":"manager"}`
 	}
 	rec = w.want("reader", "GET "+jobs+"?filter=limit::10|offset::0", nil, 200, `[`+job("v2", "false")+`,`+job("v1", "false")+`]`)
@@ -88,4 +99,43 @@ func TestNoRegions(t *testing.T) {
 	w.push("acme/app", "layer", "v1")
 	w.refused("manager", "POST "+app+"/sync_repo", `{"remoteRegionId":"north-1","remoteNamespace":"acme"}`, 400, "4000014")
 	w.refused("manager", "POST "+app+"/sync_images", `{"imageTag":["v1"],"remoteRegionId":"north-1","remoteNamespace":"acme"}`, 400, "4000014")
+}
+
+// Regions are registered by those who run the installation; passwords are
+// never shown.
+func TestRegions(t *testing.T) {
+	w := open(t, options{})
+	for _, request := range []string{"POST /v2/manage/regions", "GET /v2/manage/regions/north-1", "PATCH /v2/manage/regions/north-1", "DELETE /v2/manage/regions/north-1", "POST /v2/manage/regions/north-1/check"} {
+		w.refused("manager", request, `nonsense`, 403, "4039002")
+		w.refused("", request, `nonsense`, 401, "SVCSTG.S2I.4019000")
+	}
+	w.want("nobody", "GET /v2/manage/regions", nil, 200, `[]`)
+	w.regions("north-1", "south-1")
+	w.want("nobody", "GET /v2/manage/regions", nil, 200, `[{"regionID":"north-1"},{"regionID":"south-1"}]`)
+	w.want("stranger", "GET /v2/manage/regions", nil, 200, `[{"regionID":"north-1"},{"regionID":"south-1"}]`)
+	w.refused("", "GET /v2/manage/regions", nil, 401, "SVCSTG.S2I.4019000")
+}
+
+// The report of a rule is begun by the first look at it.
+func TestDifferences(t *testing.T) {
+	w := open(t, options{})
+	w.regions("north-1")
+	w.push("acme/app", "layer", "v1")
+	const where = app + "/sync_repo/differences?remoteRegionId=north-1&remoteNamespace=acme"
+	body := `{"remoteRegionId":"north-1","remoteNamespace":"acme"}`
+	w.refused("reader", "GET "+where, nil, 404, "4040113")
+	w.refused("reader", "GET "+app+"/sync_repo/differences", nil, 400, "4001014")
+	w.refused("manager", "POST "+app+"/sync_repo/reconcile", body, 404, "4040113")
+	w.want("manager", "POST "+app+"/sync_repo", body, 200, `{}`)
+	report := func(reconcile string) string {
+		return `{"state":"comparing","detail":"","reconcile":` + reconcile + `,"equal":0,"missing":0,"different":0,"extra":0,"queued":0,"differences":[],"createdAt":"*","updatedAt":"*"}`
+	}
+	rec := w.want("reader", "GET "+where, nil, 200, report("false"))
+	if page(rec) != "0-0/0" {
+		t.Errorf("Content-Range %q", page(rec))
+	}
+	w.refused("reader", "GET "+where+"&refresh=maybe", nil, 400, "4000014")
+	w.refused("reader", "POST "+app+"/sync_repo/reconcile", body, 403, "4039002")
+	w.want("manager", "POST "+app+"/sync_repo/reconcile", body, 200, `{}`)
+	w.want("reader", "GET "+where+"&refresh=true", nil, 200, report("true"))
 }
