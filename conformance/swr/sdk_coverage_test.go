@@ -17,7 +17,9 @@ var ours = strings.Fields(`CreateRepoShare ListRepoShares GetRepoShare UpdateRep
 	CreateImageArchive ListImageArchives ShowImageArchive UploadImageArchivePart PutImageArchivePart FinishImageArchive DeleteImageArchive
 	DownloadImageArchive HeadImageArchive
 	CreateRegion ShowRegion UpdateRegion DeleteRegion CheckRegion ShowSyncDifferences ReconcileSync
-	CreateCluster ListClusters ShowCluster UpdateCluster DeleteCluster CheckCluster ShowClusterManifest RunTrigger`)
+	CreateCluster ListClusters ShowCluster UpdateCluster DeleteCluster CheckCluster ShowClusterManifest RunTrigger
+	ListJobs RetryJob CancelJob ShowDomainSettings UpdateDomainSettings
+	ListDeletedTags ListRepoHistory ListTagHistory RestoreRepoTag RollbackRepoTag RollbackRepo`)
 
 // The SDK's methods for what Berth serves are all called by its tests, with
 // success and with refusals. The rest of them are of another edition.

@@ -3,6 +3,9 @@ package swr
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/swr/v2/model"
 )
 
 func TestSDKTriggers(t *testing.T) {
@@ -114,6 +117,54 @@ func TestSDKRetention(t *testing.T) {
 		ok(f, c.DeleteRetention, at(``), 200, `{}`)
 		refused(f, c.DeleteRetention, at(``), 404, "4040113")
 		ok(f, c.ListRetentions, repo(``), 200, `{"body":[]}`)
+	})
+}
+
+// A policy acts on what is there and on what is pushed, and the histories tell.
+func TestSDKRetentionActs(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := f.sdk(f.admin)
+		ok(f, c.CreateNamespace, `{"body":{"namespace":"`+f.org+`"}}`, 201, `{}`)
+		for _, tag := range []string{"release-1", "v1", "v2", "v3"} {
+			f.push("app", tag)
+		}
+		repo := func(more string) string { return `{"namespace":"` + f.org + `","repository":"app"` + more + `}` }
+		const rule = `{"template":"tag_rule","params":{"num":"2"},"tag_selectors":[{"kind":"regexp","pattern":"^release-"}]}`
+		made := ok(f, c.CreateRetention, repo(`,"body":{"algorithm":"or","rules":[`+rule+`]}`), 201, `{"id":"<int>"}`)
+		entry := func(tag string) string {
+			return fmt.Sprintf(`{"created_at":"<time>","id":"<int>","namespace":%q,"repo":"app","retention_id":%d,"rule_type":%q,"tag":%q}`, f.org, *made.Id, rule, tag)
+		}
+		until := func(left int) {
+			f.Helper()
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+				list, err := c.ListRepositoryTags(filled[model.ListRepositoryTagsRequest](f, repo(``)))
+				if err != nil {
+					f.Fatal(err)
+				}
+				if len(*list.Body) == left {
+					return
+				}
+				if time.Now().After(end) {
+					f.Fatalf("%d tags are left, want %d", len(*list.Body), left)
+				}
+			}
+		}
+		until(3)
+		ok(f, c.ListRetentionHistories, repo(``), 200, `{"retention_log":[`+entry("v1")+`],"total":1}`)
+		f.push("app", "v4")
+		until(3)
+		f.push("app", "v5")
+		until(3)
+		history := func() int {
+			r, err := c.ListRetentionHistories(filled[model.ListRetentionHistoriesRequest](f, repo(``)))
+			if err != nil {
+				f.Fatal(err)
+			}
+			return int(*r.Total)
+		}
+		for end := time.Now().Add(20 * time.Second); history() < 3 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		}
+		ok(f, c.ListRetentionHistories, repo(`,"limit":"2","offset":"0"`), 200, `{"Content-Range":"0-2/3","retention_log":[`+entry("v3")+`,`+entry("v2")+`],"total":3}`)
 	})
 }
 

@@ -61,7 +61,7 @@ type Job struct {
 
 	payload string
 	claim   string
-	done    bool // in a transaction that may still fail
+	done    bool // by Done, and committed
 }
 
 // Decode reads the payload into v.
@@ -78,7 +78,9 @@ func (j *Job) Done(tx *db.Tx) error {
 	if err == nil && n == 0 {
 		err = ErrLost
 	}
-	j.done = err == nil
+	if err == nil {
+		tx.AfterCommit(func() { j.done = true })
+	}
 	return err
 }
 

@@ -441,3 +441,24 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 }
+
+// Done in a transaction that was rolled back does not count: the queue removes
+// the job when Run returns nil.
+func TestDoneRolledBack(t *testing.T) {
+	w := open(t)
+	other := errors.New("something else failed")
+	q, _ := w.node(job.Kind{Name: "k", Run: func(ctx context.Context, j *job.Job) error {
+		err := w.change(func(tx *db.Tx) error {
+			if err := j.Done(tx); err != nil {
+				return err
+			}
+			return other
+		})
+		if !errors.Is(err, other) {
+			return err
+		}
+		return nil
+	}})
+	w.add(q, job.New{Kind: "k", Key: "a"})
+	w.until("the job is gone", func() bool { return len(w.list(q, job.Filter{})) == 0 })
+}

@@ -291,15 +291,24 @@ func (r *Registry) emitRetention(tx *db.Tx, rp repoRow, run retentionRun, who ia
 
 // runDone notes a complete run and ends its job.
 func (r *Registry) runDone(ctx context.Context, j *job.Job, run retentionRun, f found) error {
+	swept := int64(0)
+	if eras, _ := run.eras(); len(eras) > 0 && eras[0] == always[0] {
+		swept = run.now.UnixMicro()
+	}
+	return r.lastOf(ctx, j, run, `looked = $3, low = $4, swept = CASE WHEN $5 > swept THEN $5 ELSE swept END, error = ''`, run.now.UnixMicro(), f.low, swept)
+}
+
+// lastOf changes the policy's row and ends the job. Done comes last: where the
+// policy is another one by now it is left to the queue.
+func (r *Registry) lastOf(ctx context.Context, j *job.Job, run retentionRun, columns string, args ...any) error {
 	return r.update(ctx, func(tx *db.Tx) error {
-		if err := j.Done(tx); err != nil {
+		if err := j.Hold(tx); err != nil {
 			return err
 		}
-		swept := int64(0)
-		if eras, _ := run.eras(); len(eras) > 0 && eras[0] == always[0] {
-			swept = run.now.UnixMicro()
+		if err := run.set(tx, columns, args...); err != nil {
+			return err
 		}
-		return run.set(tx, `looked = $3, low = $4, swept = CASE WHEN $5 > swept THEN $5 ELSE swept END, error = ''`, run.now.UnixMicro(), f.low, swept)
+		return j.Done(tx)
 	})
 }
 
@@ -311,10 +320,5 @@ func (r *Registry) noteFailed(ctx context.Context, run retentionRun, why error) 
 // waitToBeConfirmed puts a policy aside that would remove most of a repository
 // at once.
 func (r *Registry) waitToBeConfirmed(ctx context.Context, j *job.Job, run retentionRun, f found) error {
-	return r.update(ctx, func(tx *db.Tx) error {
-		if err := j.Done(tx); err != nil {
-			return err
-		}
-		return run.set(tx, `state = '`+waitsForConfirmation+`', would_delete = $3, would_see = $4`, f.all, f.seen)
-	})
+	return r.lastOf(ctx, j, run, `state = '`+waitsForConfirmation+`', would_delete = $3, would_see = $4`, f.all, f.seen)
 }

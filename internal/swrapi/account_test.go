@@ -3,6 +3,7 @@ package swrapi_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -62,6 +63,13 @@ func TestFeatureGates(t *testing.T) {
 	w.want("nobody", gates(w.project("admin")), nil, 200, `{"enable_experience":false,"enable_hss_service":false,"enable_image_scan":false,"enable_sm3":false,
 		"enable_image_sync":false,"enable_cci_service":false,"enable_image_label":false,"enable_pipeline":false,"enable_authorization_token":true,
 		"enable_resource":false,"enable_list_v3":true,"enable_image_quota":true}`)
+	for _, marked := range []bool{false, true} {
+		w.cluster(fmt.Sprint("c-", marked), fmt.Sprint("cluster-", marked), marked)
+		rec := w.send("nobody", gates(w.project("admin")), nil)
+		if want := fmt.Sprintf(`"enable_cci_service":%t`, marked); !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s, want %s", rec.Body, want)
+		}
+	}
 	// That a project exists is nobody else's business.
 	for _, project := range []string{w.project("stranger"), "unknown", "%00", "region-1"} {
 		w.refused("nobody", gates(project), nil, 403, "4039001")

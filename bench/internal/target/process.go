@@ -22,6 +22,7 @@ func (t *Target) Fresh() error {
 	if err := os.RemoveAll(t.Root); err != nil {
 		return err
 	}
+	t.made = false
 	if err := os.MkdirAll(t.Root, 0o755); err != nil {
 		return err
 	}

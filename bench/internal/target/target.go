@@ -40,6 +40,7 @@ type Target struct {
 
 	cmd  *exec.Cmd
 	done chan struct{}
+	made bool // the accounts
 	log  *os.File
 }
 
@@ -196,5 +197,12 @@ func (t *Target) creates() (all [][]string) {
 	return all
 }
 
-// MakeAccounts makes the accounts.
-func (t *Target) MakeAccounts() error { return t.commands(t.creates()) }
+// MakeAccounts makes the accounts, once for each start on an empty directory.
+func (t *Target) MakeAccounts() error {
+	if t.made {
+		return nil
+	}
+	err := t.commands(t.creates())
+	t.made = err == nil
+	return err
+}
