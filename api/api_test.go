@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"berth.dev/berth/api"
+	"berth.dev/berth/internal/chartapi"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iamapi"
 	"berth.dev/berth/internal/oci"
@@ -107,6 +108,16 @@ func TestIdentityIsDescribed(t *testing.T) {
 		}
 	}
 	compare(t, d, served, "/v3", "/v3.0")
+}
+
+// The same for chart repositories.
+func TestChartRepositoriesAreDescribed(t *testing.T) {
+	d, _ := read(t)
+	served := map[string]string{}
+	for _, r := range chartapi.Routes() {
+		served[r.Method+" "+r.Pattern] = r.Name
+	}
+	compare(t, d, served, "/chart/")
 }
 
 // compare holds the descriptions of all that is below the prefixes against

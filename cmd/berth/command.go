@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), chartCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(),
 		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), jobCommands(), otherCommands(),
 	)
 }
@@ -39,6 +39,7 @@ type options struct {
 	except        string
 	admin         bool
 	remove        bool
+	public, force bool
 	deep          bool
 	passwordStdin bool
 	drop          bool

@@ -53,6 +53,15 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", res.StatusCode, text)
 }
 
+// cmdUpload sends a file.
+func cmdUpload(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: upload URL FILE")
+	}
+	res, text := request(ts, http.MethodPost, args[0], "", strings.NewReader(ts.ReadFile(args[1])))
+	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", res.StatusCode, text)
+}
+
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
 // image is a small image made of a name: its config and layer, and the

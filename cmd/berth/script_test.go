@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 }
 
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"start": cmdStart, "stop": cmdStop, "kill": cmdKill, "code": cmdCode, "http": cmdHTTP,
+	"start": cmdStart, "stop": cmdStop, "kill": cmdKill, "code": cmdCode, "http": cmdHTTP, "upload": cmdUpload,
 	"push": cmdPush, "pull": cmdPull, "drain": cmdDrain, "member": cmdMember, "secret": cmdSecret, "until": cmdUntil,
 }
 

@@ -40,6 +40,7 @@ type Action string
 const (
 	CreateOrg      Action = "swr:namespace:createNamespace"
 	DeleteOrg      Action = "swr:namespace:deleteNamespace"
+	UpdateOrg      Action = "swr:namespace:updateNamespace"
 	ListOrgs       Action = "swr:namespace:listNamespaces"
 	ShowOrg        Action = "swr:namespace:getNamespace"
 	GrantOrg       Action = "swr:namespace:createNamespaceAccess"
@@ -179,6 +180,7 @@ func organization(r Right, does string) rule { return rule{scope: onContent, org
 var rules = map[Action]rule{
 	CreateOrg:      {scope: onAccount, users: true, does: "create organizations"},
 	DeleteOrg:      organization(Manage, "delete"),
+	UpdateOrg:      organization(Manage, "change"),
 	ListOrgs:       {scope: inAccount, does: "list organizations"},
 	ShowOrg:        organization(Read, "see"),
 	GrantOrg:       organization(Manage, "grant rights on"),

@@ -82,6 +82,11 @@ var rowChecks = []rowCheck{
 		(SELECT repository FROM repo_trigger UNION SELECT repository FROM repo_retention UNION SELECT repository FROM repo_sync) LIMIT $1`},
 	{"repository", "was deleted and no review is queued that would empty it", `SELECT r.path FROM repository r
 		LEFT JOIN review v ON v.repository = r.id AND v.kind = 'r' WHERE r.organization = 0 AND v.kind IS NULL LIMIT $1`},
+	{"chart", "is in another place than its index says", `SELECT r.path || ':' || t.name FROM tag t JOIN repository r ON r.id = t.repository AND r.chart
+		LEFT JOIN chart_tag c ON c.repository = t.repository AND c.tag = t.name AND c.organization = r.organization AND c.manifest = t.manifest
+		WHERE c.tag IS NULL LIMIT $1`},
+	{"chart", "the index has a tag that is not there", `SELECT CAST(c.repository AS TEXT) || ':' || c.tag FROM chart_tag c
+		LEFT JOIN tag t ON t.repository = c.repository AND t.name = c.tag WHERE c.manifest <> 0 AND t.id IS NULL LIMIT $1`},
 	{"sum", "the repository has another number of tags than is kept of it", `SELECT r.path FROM repository r
 		WHERE r.tags <> (SELECT count(*) FROM tag t WHERE t.repository = r.id) LIMIT $1`},
 	{"sum", "the manifests that have tags have another size than is kept of the repository", `SELECT r.path FROM repository r
@@ -98,7 +103,7 @@ var rowChecks = []rowCheck{
 		GROUP BY account, organization, category, public HAVING sum(n) <> 0 ORDER BY 1 LIMIT $1`},
 	{"sum", "the account has other organizations, repositories or images than is kept of it", `SELECT account FROM (
 			SELECT account, orgs, repos, images, stored FROM usage WHERE day = 0
-			UNION ALL SELECT account, -1, 0, 0, 0 FROM organization
+			UNION ALL SELECT account, -1, 0, 0, 0 FROM organization WHERE kind = ''
 			UNION ALL SELECT account, 0, -1, -tags, -size FROM repository WHERE organization <> 0) q
 		GROUP BY account HAVING sum(orgs) <> 0 OR sum(repos) <> 0 OR sum(images) <> 0 OR sum(stored) <> 0 ORDER BY 1 LIMIT $1`},
 }

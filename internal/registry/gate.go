@@ -36,6 +36,19 @@ func (r *Registry) MayOrg(ctx context.Context, who iam.Caller, org string, do ia
 	return r.iam.Check(ctx, who, do, o.resource())
 }
 
+// MayChartGroup tells whether the caller may do this to a chart group. Errors:
+// as MayOrg.
+func (r *Registry) MayChartGroup(ctx context.Context, who iam.Caller, group string, do iam.Action) error {
+	o, err := r.enter(ctx, who, group)
+	if fault.Is(err, fault.OrgUnknown) || err == nil && o.Kind != kindChart {
+		return noGroup(group)
+	}
+	if err != nil {
+		return err
+	}
+	return r.iam.Check(ctx, who, do, o.resource())
+}
+
 // MayRepo tells whether the caller may do this to a repository. That it does
 // not exist is told to those who may.
 // Errors: OrgUnknown, Foreign, Denied, RepoUnknown, Unauthorized.

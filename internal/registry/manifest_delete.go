@@ -49,6 +49,7 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 	for _, t := range tags {
 		moves.tags--
 		moves.lose(m.ID)
+		moves.name(t, 0)
 		tx.Invalidate(manifestKey{rp.ID, t})
 		if err := r.addDeleted(tx, rp, t, string(d), who, "manifest_delete"); err != nil {
 			return false, err

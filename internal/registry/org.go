@@ -17,16 +17,25 @@ type orgRow struct {
 	Creator     string
 	CreatorName string
 	Created     int64
+	Public      bool
+	Description string
+	Kind        string // "": for images; chart
+	Charts      int64  // changes of tags in a chart group
 }
 
-const orgColumns = `id, account, name, creator, creator_name, created`
+const orgColumns = `id, account, name, creator, creator_name, created, public, description, kind, charts`
+
+// orgColumnsOf are the same of a table called o.
+const orgColumnsOf = `o.id, o.account, o.name, o.creator, o.creator_name, o.created, o.public, o.description, o.kind, o.charts`
+
+const kindChart = "chart"
 
 func (o orgRow) org() Org {
-	return Org{ID: o.ID, Account: o.Account, Name: o.Name, Creator: o.Creator, CreatorName: o.CreatorName, Created: fromMicros(o.Created)}
+	return Org{ID: o.ID, Account: o.Account, Name: o.Name, Creator: o.Creator, CreatorName: o.CreatorName, Created: fromMicros(o.Created), Public: o.Public, Description: o.Description, Charts: o.Kind == kindChart}
 }
 
 func (o orgRow) resource() iam.Resource {
-	return iam.Resource{Account: o.Account, Organization: o.ID, Name: o.Name}
+	return iam.Resource{Account: o.Account, Organization: o.ID, Public: o.Public, Name: o.Name}
 }
 
 func orgByName(ctx context.Context, q db.Querier, name string) (orgRow, error) {
@@ -127,13 +136,13 @@ func (r *Registry) Orgs(ctx context.Context, who iam.Caller, after string, n int
 	case err != nil:
 		return Page[Org]{}, err
 	case who.System():
-		q = `SELECT ` + orgColumns + ` FROM organization WHERE name > $1 ORDER BY name LIMIT $2`
+		q = `SELECT ` + orgColumns + ` FROM organization WHERE kind = '' AND name > $1 ORDER BY name LIMIT $2`
 	case admin:
-		q = `SELECT ` + orgColumns + ` FROM organization WHERE account = $3 AND name > $1 ORDER BY name LIMIT $2`
+		q = `SELECT ` + orgColumns + ` FROM organization WHERE kind = '' AND account = $3 AND name > $1 ORDER BY name LIMIT $2`
 		args = append(args, who.Account)
 	default:
-		q = `SELECT o.id, o.account, o.name, o.creator, o.creator_name, o.created FROM org_grant g JOIN organization o ON o.id = g.organization
-			WHERE g.iam_user = $3 AND o.name > $1 ORDER BY o.name LIMIT $2`
+		q = `SELECT ` + orgColumnsOf + ` FROM org_grant g JOIN organization o ON o.id = g.organization
+			WHERE g.iam_user = $3 AND o.kind = '' AND o.name > $1 ORDER BY o.name LIMIT $2`
 		args = append(args, who.User)
 	}
 	rows, err := db.All[orgRow](ctx, r.db, q, args...)
@@ -165,38 +174,52 @@ func (r *Registry) DeleteOrg(ctx context.Context, who iam.Caller, name string) e
 		if err != nil {
 			return none, err
 		}
-		if err := r.iam.Allow(tx, who, iam.DeleteOrg, o.resource()); err != nil {
-			return none, err
+		if o.Kind != "" {
+			return none, fault.New(fault.OrgUnknown, "%s is a chart group, and no organization for images.", name)
 		}
-		// The row is locked before anyone looks for repositories; whoever
-		// creates one locks it too.
-		if _, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+tx.ForUpdate(), o.ID); err != nil {
-			return none, err
-		}
-		path, err := db.One[string](tx.Context(), tx, `SELECT path FROM repository WHERE organization = $1 LIMIT 1`, o.ID)
-		if err == nil {
-			return none, fault.New(fault.NotEmpty, "The organization %s still has repositories, %s among them; delete these first.", name, path)
-		}
-		if !errors.Is(err, db.ErrNone) {
-			return none, err
-		}
-		if _, err := tx.Exec(`DELETE FROM organization WHERE id = $1`, o.ID); err != nil {
-			return none, err
-		}
-		tx.Invalidate(orgKey(name))
-		if err := r.iam.Audit(tx, who, iam.DeleteOrg, name, "ok"); err != nil {
-			return none, err
-		}
-		if err := r.addUsage(tx, o.Account, change{orgs: -1}); err != nil {
-			return none, err
-		}
-		// What stands there are zeros.
-		if _, err := tx.Exec(`DELETE FROM repository_count WHERE account = $1 AND organization = $2`, o.Account, o.ID); err != nil {
-			return none, err
-		}
-		return none, r.iam.Raise(tx, o.Account)
+		return none, r.dropOrg(tx, who, o)
 	})
 	return err
+}
+
+// dropOrg removes an organization of either kind that holds no repository.
+func (r *Registry) dropOrg(tx *db.Tx, who iam.Caller, o orgRow) error {
+	if err := r.iam.Allow(tx, who, iam.DeleteOrg, o.resource()); err != nil {
+		return err
+	}
+	// The row is locked before anyone looks for repositories; whoever
+	// creates one locks it too.
+	_, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+tx.ForUpdate(), o.ID)
+	if errors.Is(err, db.ErrNone) {
+		return fault.New(fault.OrgUnknown, "The organization %s does not exist.", o.Name)
+	}
+	if err != nil {
+		return err
+	}
+	path, err := db.One[string](tx.Context(), tx, `SELECT path FROM repository WHERE organization = $1 LIMIT 1`, o.ID)
+	if err == nil {
+		return fault.New(fault.NotEmpty, "The organization %s still has repositories, %s among them; delete these first.", o.Name, path)
+	}
+	if !errors.Is(err, db.ErrNone) {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM organization WHERE id = $1`, o.ID); err != nil {
+		return err
+	}
+	tx.Invalidate(orgKey(o.Name))
+	if err := r.iam.Audit(tx, who, iam.DeleteOrg, o.Name, "ok"); err != nil {
+		return err
+	}
+	if o.Kind == "" {
+		if err := r.addUsage(tx, o.Account, change{orgs: -1}); err != nil {
+			return err
+		}
+	}
+	// What stands there are zeros.
+	if _, err := tx.Exec(`DELETE FROM repository_count WHERE account = $1 AND organization = $2`, o.Account, o.ID); err != nil {
+		return err
+	}
+	return r.iam.Raise(tx, o.Account)
 }
 
 // creatorName is what a creator is called: Berth and its operator are no users.

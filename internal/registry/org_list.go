@@ -19,6 +19,8 @@ type OrgItem struct {
 type OrgFilter struct {
 	Name    string // exactly this one; "": all
 	Visible bool   // also those where the caller has a right on a repository only
+
+	kind string // chart: groups of charts, and not of images
 }
 
 // ListOrgs lists the organizations of the caller's account that the caller has
@@ -42,9 +44,9 @@ func (r *Registry) ListOrgs(ctx context.Context, who iam.Caller, f OrgFilter, af
 			ELSE (SELECT count(*) FROM repo_grant g JOIN repository r ON r.id = g.repository WHERE r.organization = o.id AND g.iam_user = ` + s.arg(who.User) + `) END`
 		own = `coalesce((SELECT g.auth FROM org_grant g WHERE g.organization = o.id AND g.iam_user = ` + s.arg(who.User) + `), 0)`
 	}
-	s.WriteString(`SELECT o.id, o.account, o.name, o.creator, o.creator_name, o.created, ` + own + `, ` + repos + `,
+	s.WriteString(`SELECT ` + orgColumnsOf + `, ` + own + `, ` + repos + `,
 		(SELECT count(*) FROM org_grant g WHERE g.organization = o.id)
-		FROM organization o WHERE o.account = ` + s.arg(who.Account))
+		FROM organization o WHERE o.account = ` + s.arg(who.Account) + ` AND o.kind = ` + s.arg(f.kind))
 	if !admin {
 		// What is granted is few beside what there is.
 		s.WriteString(` AND o.id IN (SELECT g.organization FROM org_grant g WHERE g.iam_user = ` + s.arg(who.User))

@@ -22,6 +22,8 @@ type push struct {
 	digest oci.Digest
 	body   []byte
 	tags   []string
+	chart  *chartRow // what is known of a chart that goes into a chart group
+	fresh  bool      // none of the tags may be there already
 }
 
 // PutManifest stores a manifest and points tags to it: the one in ref and
@@ -38,12 +40,23 @@ func (r *Registry) PutManifest(ctx context.Context, who iam.Caller, name oci.Nam
 	if err != nil {
 		return PutResult{}, err
 	}
+	return r.putManifest(ctx, who, name, p)
+}
+
+func (r *Registry) putManifest(ctx context.Context, who iam.Caller, name oci.Name, p push) (PutResult, error) {
 	result := PutResult{Digest: p.digest, Tags: p.tags}
 	if p.Subject != nil {
 		result.Subject = p.Subject.Digest
 	}
 	if there, err := r.isThere(ctx, name, p); err != nil || there {
+		if there && p.fresh {
+			err = versionExists(name, p.tags[0])
+		}
 		return result, err
+	}
+	var err error
+	if p.chart, err = r.chartOf(ctx, name, p); err != nil {
+		return PutResult{}, err
 	}
 	if err := r.blobs.Free(ctx); err != nil {
 		return PutResult{}, err
@@ -59,6 +72,9 @@ func (r *Registry) PutManifest(ctx context.Context, who iam.Caller, name oci.Nam
 		}
 		var moves tagMoves
 		changed, err := r.put(tx, who, rp, p, &moves)
+		if err == nil && p.fresh && moves.tags < int64(len(p.tags)) {
+			err = versionExists(name, p.tags[0])
+		}
 		if err == nil && changed {
 			err = r.settle(tx, rp, &moves, true)
 		}
@@ -162,6 +178,11 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push, moves *tag
 	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForKeyShare()); err != nil {
 		return false, err
 	}
+	if rp.Chart {
+		if err := p.fitsGroup(); err != nil {
+			return false, err
+		}
+	}
 	id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE repository = $1 AND digest = $2 AND media_type = $3 AND deleted IS NULL`+tx.ForShare(),
 		rp.ID, string(p.digest), p.MediaType)
 	isNew := errors.Is(err, db.ErrNone)
@@ -226,6 +247,9 @@ func (r *Registry) addNew(tx *db.Tx, rp repoRow, p push, moves *tagMoves) (int64
 	id, made, err := addManifest(tx, rp, p, size, foreign)
 	if made {
 		moves.made, moves.madeSize = id, size
+	}
+	if err == nil && rp.Chart {
+		err = addChart(tx, rp, id, p)
 	}
 	return id, err
 }

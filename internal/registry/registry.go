@@ -34,6 +34,8 @@ type Options struct {
 	ShareUnknown  bool          // a repository may be shared with an account that does not exist yet
 	OpenUploads   int           // unfinished uploads of one user or key; default 1000
 	ArchiveMax    int64         // bytes of an uploaded archive; default 10 GiB
+	ChartMax      int64         // bytes of a chart; default 20 MiB
+	MaxGroups     int           // chart groups of one account; 0: no limit
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
 	Retention     retention.Limits
 	Jobs          *job.Queue // that rules put their work into; nil: one that nobody runs
@@ -79,6 +81,9 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	}
 	if o.ArchiveMax == 0 {
 		o.ArchiveMax = 10 << 30
+	}
+	if o.ChartMax == 0 {
+		o.ChartMax = 20 << 20
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 32 << 20
@@ -140,12 +145,14 @@ type repoRow struct {
 	Public       bool
 	Shared       bool // by some rule
 	Watched      event.Kind
+	Chart        bool   // it is in a chart group
 	Undelete     *int64 // seconds, as the account chose
 }
 
 // What somebody waits for stands with the repository and with its organization.
-const repoColumns = `id, organization, account, path, public, shares > 0,
-	watched | coalesce((SELECT o.watched FROM organization o WHERE o.id = repository.organization), 0),
+const repoColumns = `id, organization, account, path,
+	public OR chart AND coalesce((SELECT o.public FROM organization o WHERE o.id = repository.organization), false), shares > 0,
+	watched | coalesce((SELECT o.watched FROM organization o WHERE o.id = repository.organization), 0), chart,
 	(SELECT a.undelete FROM account a WHERE a.id = repository.account)`
 
 func repoByPath(ctx context.Context, q db.Querier, name oci.Name) (repoRow, error) {

@@ -10,6 +10,7 @@ import (
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/helm"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
 )
@@ -207,13 +208,18 @@ func (r *Registry) May(ctx context.Context, who iam.Caller, name oci.Name, do ia
 }
 
 func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name, s RepoSpec) (repoRow, error) {
+	if o.Kind == kindChart {
+		if err := helm.CheckName(name.Repository()); err != nil {
+			return repoRow{}, err
+		}
+	}
 	if err := lockOrg(tx, o); err != nil {
 		return repoRow{}, err
 	}
 	rp, err := db.One[repoRow](tx.Context(), tx, `INSERT INTO repository
-			(organization, account, path, name, public, category, description, creator, creator_name, created, updated)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) ON CONFLICT (path) DO NOTHING RETURNING `+repoColumns,
-		o.ID, o.Account, string(name), name.Repository(), s.Public, s.Category, s.Description, who.User, creatorName(who), tx.Micros())
+			(organization, account, path, name, public, category, description, creator, creator_name, created, updated, chart)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11) ON CONFLICT (path) DO NOTHING RETURNING `+repoColumns,
+		o.ID, o.Account, string(name), name.Repository(), s.Public, s.Category, s.Description, who.User, creatorName(who), tx.Micros(), o.Kind == kindChart)
 	if errors.Is(err, db.ErrNone) {
 		return rp, fault.New(fault.Exists, "The repository %s exists already.", name)
 	}

@@ -25,6 +25,16 @@ type tagMoves struct {
 
 	made     int64 // a manifest that the transaction stored, 0: none; no other tag can point to it
 	madeSize int64
+
+	names map[string]int64 // what each changed tag points to now, 0: it is gone
+}
+
+// name notes what a tag points to now, 0 where it is gone.
+func (m *tagMoves) name(tag string, manifest int64) {
+	if m.names == nil {
+		m.names = map[string]int64{}
+	}
+	m.names[tag] = manifest
 }
 
 func (m *tagMoves) gain(manifest int64) {
@@ -55,6 +65,11 @@ func (r *Registry) settle(tx *db.Tx, rp repoRow, m *tagMoves, push bool) error {
 	// manifests have any: it sees all that was changed before.
 	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForNoKeyUpdate()); err != nil {
 		return err
+	}
+	if rp.Chart {
+		if err := noteChartTags(tx, rp, m); err != nil {
+			return err
+		}
 	}
 	size, err := m.size(tx)
 	if err != nil {

@@ -43,6 +43,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 			tx.Invalidate(manifestKey{rp.ID, name})
 			moves.tags++
 			moves.gain(manifest)
+			moves.name(name, manifest)
 			if err := dropDeleted(tx, rp, name, manifest, d, moves); err != nil {
 				return false, err
 			}
@@ -62,6 +63,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 	tx.Invalidate(manifestKey{rp.ID, name})
 	moves.lose(old.Manifest)
 	moves.gain(manifest)
+	moves.name(name, manifest)
 	if err := dropDeleted(tx, rp, name, manifest, d, moves); err != nil {
 		return false, err
 	}
@@ -153,6 +155,7 @@ func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause, de
 	}
 	moves.tags--
 	moves.lose(old.Manifest)
+	moves.name(tag, 0)
 	tx.Invalidate(manifestKey{rp.ID, tag})
 	tx.AfterCommit(r.wakeCollector)
 	if err := r.loseTag(tx, rp, tag, old.Digest, who, cause); err != nil {

@@ -14,6 +14,9 @@ type Org struct {
 	Creator     string // user id
 	CreatorName string
 	Created     time.Time
+	Public      bool // everyone pulls all that is in it
+	Description string
+	Charts      bool // it is a chart group
 }
 
 // RepoSpec is what a caller says of a repository that it creates.

@@ -28,6 +28,7 @@ type Config struct {
 	Signatures     Signatures
 	Uploads        Uploads
 	Archives       Archives
+	Charts         Charts
 	Collection     Collection
 	Organizations  Organizations
 	Retention      Retention
@@ -75,6 +76,13 @@ type Signatures struct {
 
 // Archives of images that are uploaded.
 type Archives struct{ MaxSize Size }
+
+// Charts in chart groups.
+type Charts struct {
+	MaxSize     Size // of one archive
+	CacheMemory Size // indexes of groups that are read often
+	PerAccount  int  // chart groups; 0: no limit
+}
 
 // Uploads that are not finished.
 type Uploads struct {
@@ -174,6 +182,7 @@ func Default() Config {
 		Tokens:        Tokens{Life: time.Hour, ManagementLife: 24 * time.Hour},
 		Uploads:       Uploads{Life: 24 * time.Hour, Open: 1000},
 		Archives:      Archives{MaxSize: 10 << 30},
+		Charts:        Charts{MaxSize: 20 << 20, CacheMemory: 64 << 20, PerAccount: 100},
 		Collection:    Collection{Grace: 24 * time.Hour, Undelete: 7 * 24 * time.Hour, Sweep: time.Minute},
 		Organizations: Organizations{PerAccount: 5},
 		Retention:     Retention{Days: 365, Num: 1000},
@@ -216,6 +225,9 @@ func (c *Config) Keys() []Key {
 		{"uploads.life", (*durationValue)(&c.Uploads.Life), "`time` an upload may stay untouched"},
 		{"uploads.open", (*intValue)(&c.Uploads.Open), "`number` of unfinished uploads of one user or key"},
 		{"archives.max_size", &c.Archives.MaxSize, "`size` of an uploaded archive of images at most"},
+		{"charts.max_size", &c.Charts.MaxSize, "`size` of a Helm chart's archive at most"},
+		{"charts.cache_memory", &c.Charts.CacheMemory, "`size` of the indexes of chart groups that are read often"},
+		{"charts.per_account", (*intValue)(&c.Charts.PerAccount), "`number` of chart groups of one account, 0 for any"},
 		{"collection.grace", (*durationValue)(&c.Collection.Grace), "`time` that something without reference is kept"},
 		{"collection.undelete", (*durationValue)(&c.Collection.Undelete), "`time` that a deleted image can come back"},
 		{"collection.sweep", (*durationValue)(&c.Collection.Sweep), "`time` between two looks for what is due"},

@@ -10,6 +10,7 @@ import (
 
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/blob/fsblob"
+	"berth.dev/berth/internal/chart"
 	"berth.dev/berth/internal/db"
 	outbound "berth.dev/berth/internal/dial"
 	"berth.dev/berth/internal/fault"
@@ -33,6 +34,7 @@ type core struct {
 	registry *registry.Registry
 	mirror   *mirror.Mirror
 	triggers *trigger.Triggers
+	charts   *chart.Charts
 	region   string
 }
 
@@ -88,6 +90,8 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		UploadLife:    cfg.Uploads.Life,
 		OpenUploads:   cfg.Uploads.Open,
 		ArchiveMax:    int64(cfg.Archives.MaxSize),
+		ChartMax:      int64(cfg.Charts.MaxSize),
+		MaxGroups:     cfg.Charts.PerAccount,
 		CreateOnPush:  cfg.Organizations.CreateOnPush,
 		OrgsPerOwner:  cfg.Organizations.PerAccount,
 		ReposPerOwner: cfg.Quotas.Repositories,
@@ -107,6 +111,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	c.jobs.Register(c.registry.Kinds()...)
 	c.jobs.Register(c.triggers.Kinds()...)
 	c.jobs.Register(c.mirror.Kinds()...)
+	c.charts = chart.New(c.registry, chart.Options{CacheBytes: int64(cfg.Charts.CacheMemory), Log: log})
 	return c, nil
 }
 

@@ -45,6 +45,7 @@ func endpoints() []endpoint {
 		CreateKey.endpoint(), ListKeys.endpoint(), EnableKey.endpoint(), DeleteKey.endpoint(), ChangeKey.endpoint(), RotateSigning.endpoint(),
 		CreateOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
+		CreateChartGroup.endpoint(), ListChartGroups.endpoint(), DeleteChartGroup.endpoint(), ListCharts.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
 		ShowRetention.endpoint(), SimulateRetention.endpoint(), ConfirmRetention.endpoint(),

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -16,6 +19,7 @@ import (
 
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/swrapi"
 	"berth.dev/berth/internal/web"
 )
@@ -187,6 +191,20 @@ var whoMay = map[string]row{
 	"RetryJob":  {administer, "", "", 404, "4040113"},
 	"CancelJob": {administer, "", "", 404, "4040113"},
 
+	"CreateChartGroup":        {administer, "", noJSON, 400, badBody},
+	"ListChartGroups":         {login, "", "", 200, ""},
+	"ShowChartGroup":          {readOrg, "", "", 200, ""},
+	"UpdateChartGroup":        {manageOrg, "", noJSON, 400, badBody},
+	"DeleteChartGroup":        {manageOrg, "", "", 406, "4060053"},
+	"CreateChartGroupAuth":    {manageOrg, "", noJSON, 400, badBody},
+	"ShowChartGroupAuth":      {readOrg, "", "", 200, ""},
+	"UpdateChartGroupAuth":    {manageOrg, "", noJSON, 400, badBody},
+	"DeleteChartGroupAuth":    {manageOrg, "", noJSON, 400, badBody},
+	"ListGroupCharts":         {readOrg, "", "", 200, ""},
+	"ShowGroupChart":          {readOrg, "", "", 200, ""},
+	"ShowGroupChartVersion":   {readOrg, "", "", 200, ""},
+	"DeleteGroupChartVersion": {manageOrg, "version=9.9.9", "", 404, "4040048"},
+
 	"ShowDomainSettings":   {login, "", "", 200, ""},
 	"UpdateDomainSettings": {administer, "", noJSON, 400, badBody},
 
@@ -251,10 +269,15 @@ func newTown(t *testing.T) *town {
 	admin := w.callers["admin"]
 	_, err = c.registry.CreateOrg(ctx, admin, "acme")
 	w.must(err)
+	_, err = c.registry.CreateChartGroup(ctx, admin, registry.GroupSpec{Name: "team"})
+	w.must(err)
+	_, err = c.charts.Upload(ctx, admin, "team", chartArchive(t, "app", "1.0.0"), nil, false)
+	w.must(err)
 	w.push("acme/app", "v1")
 	w.push("acme/secret", "v1")
 	for role, right := range map[string]iam.Right{"reader": iam.Read, "editor": iam.Edit, "manager": iam.Manage} {
 		w.must(c.registry.GrantOrg(ctx, admin, "acme", role, right))
+		w.must(c.registry.GrantOrg(ctx, admin, "team", role, right))
 		w.must(c.registry.GrantRepo(ctx, admin, "acme/app", "app-"+role, right))
 	}
 	return w
@@ -279,6 +302,26 @@ func (w *town) push(repo oci.Name, tag string) {
 	m := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[]}`, image, d)
 	_, err = w.core.registry.PutManifest(ctx, who, repo, oci.Reference{Tag: tag}, nil, image, m)
 	w.must(err)
+}
+
+// chartArchive makes a small chart.
+func chartArchive(t *testing.T, name, version string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	text := "apiVersion: v2\nname: " + name + "\nversion: " + version + "\n"
+	err := w.WriteHeader(&tar.Header{Name: name + "/Chart.yaml", Mode: 0o644, Size: int64(len(text))})
+	if err == nil {
+		_, err = w.Write([]byte(text))
+	}
+	if err == nil {
+		err = errors.Join(w.Close(), z.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // An outcome is an answer without what differs from one to the next.
@@ -318,6 +361,7 @@ func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
 		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "region": "none",
+		"group": "team", "chart": "app", "version": "1.0.0",
 	}
 	for _, c := range changes {
 		for pair := range strings.FieldsSeq(c) {
@@ -380,7 +424,7 @@ func everyRouteAsEveryRole(t *testing.T, w *town) {
 			switch {
 			case role == "anonymous":
 				want = outcome{status: 401, code: "SVCSTG.S2I.4019000"}
-			case role == "stranger" && strings.Contains(rt.Pattern, "{namespace}"):
+			case role == "stranger" && strings.Contains(rt.Pattern, "{namespace}"), role == "stranger" && strings.Contains(rt.Pattern, "{group}"):
 				want = outcome{status: 403, code: "4039001"}
 			case !slices.Contains(meets[r.needs], role):
 				want = outcome{status: 403, code: "4039002"}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"berth.dev/berth/api"
+	"berth.dev/berth/internal/chartapi"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iamapi"
 	"berth.dev/berth/internal/oci"
@@ -21,13 +22,15 @@ import (
 // mounts is the public surface, all of it.
 func mounts(cfg *Config, c *core, origin *web.Origin, m *web.Metrics, figures *prometheus.Registry, h *health) []web.Mount {
 	images := ociapi.New(c.registry, c.iam, ociapi.Options{Origin: origin, Metrics: m})
-	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Mirror: c.mirror, Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject, LoginLife: cfg.Logins.Life, Triggers: c.triggers})
+	charts := chartapi.New(c.registry, c.charts, c.iam, chartapi.Options{Origin: origin, Metrics: m})
+	swr := swrapi.New(c.registry, c.iam, swrapi.Options{Mirror: c.mirror, Origin: origin, Metrics: m, ObjectErrors: cfg.Errors == errorObject, LoginLife: cfg.Logins.Life, Charts: c.charts, Triggers: c.triggers})
 	identity := iamapi.New(c.iam, iamapi.Options{Origin: origin, Metrics: m, Region: cfg.Region})
 	out := []web.Mount{
 		{Path: "/v2/manage/", Handler: managementElse(swr, images)},
 		{Path: "/v3/manage/", Handler: swr},
 		{Path: "/v2", Handler: images},
 		{Path: "/v2/", Handler: imagesElse(images, swr)},
+		{Path: chartapi.Path, Handler: charts},
 		{Path: ociapi.TokenPath, Handler: images.TokenHandler()},
 		{Path: "/v3", Handler: identity},
 		{Path: "/v3/", Handler: identity},

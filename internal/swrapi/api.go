@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"berth.dev/berth/internal/chart"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/mirror"
@@ -30,6 +31,7 @@ type Options struct {
 	ObjectErrors bool              // errors are objects, not lists; errors.go says more
 	Triggers     *trigger.Triggers // the clusters of accounts
 	LoginLife    time.Duration     // of logins to the registry that clients ask for; default 24 h
+	Charts       *chart.Charts     // the chart groups
 	Now          func() time.Time
 }
 
@@ -43,6 +45,7 @@ type API struct {
 	origin   *web.Origin
 	now      func() time.Time
 	object   bool
+	charts   *chart.Charts
 
 	loginLife time.Duration
 
@@ -65,6 +68,7 @@ func New(r *registry.Registry, a *iam.Authority, o Options) *API {
 	}
 	api := &API{reg: r, iam: a, triggers: o.Triggers, mirror: o.Mirror, origin: cmp.Or(o.Origin, &web.Origin{}), now: o.Now, object: o.ObjectErrors,
 		loginLife: cmp.Or(o.LoginLife, 24*time.Hour)}
+	api.charts = o.Charts
 	api.auth = web.NewAuthenticator(a, api.origin)
 	if api.now == nil {
 		api.now = time.Now
@@ -88,6 +92,7 @@ type call struct {
 	who    iam.Caller
 	path   map[string]string // values of the pattern's names
 	org    string            // of the path, "" where it has none
+	group  bool              // it is to be a chart group
 	repo   oci.Name          // likewise, with its organization
 	query  url.Values
 	body   []byte    // nil on routes that stream
@@ -155,7 +160,9 @@ func (a *API) authenticate(c *call) error {
 func (c *call) names() error {
 	ns, ok := c.path["namespace"]
 	if !ok {
-		return nil
+		if ns, c.group = c.path["group"]; !c.group {
+			return nil
+		}
 	}
 	if _, err := oci.ParseOrganization(ns); err != nil && !fault.Is(err, fault.Reserved) {
 		return problem(badOrgName, err)
@@ -184,6 +191,8 @@ func (a *API) permit(c *call) error {
 			return nil
 		}
 		return a.iam.Check(ctx, c.who, c.rt.do, iam.Resource{Account: c.who.Account})
+	case c.group:
+		return a.reg.MayChartGroup(ctx, c.who, c.org, c.rt.do)
 	case c.repo == "":
 		return a.reg.MayOrg(ctx, c.who, c.org, c.rt.do)
 	}

@@ -45,6 +45,8 @@ func routes() [][]route {
 		accountRoutes,
 		settingsRoutes,
 		jobRoutes,
+		chartGroupRoutes,
+		chartRoutes,
 	}
 }
 

@@ -1,0 +1,4 @@
+package chartapi
+
+// StatusOf is the answer to a fault.
+var StatusOf = statusOf
