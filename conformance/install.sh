@@ -129,6 +129,7 @@ go_command crane github.com/google/go-containerregistry v0.22.1 github.com/googl
 go_command regctl github.com/regclient/regclient v0.11.7 github.com/regclient/regclient/cmd/regctl
 go_command regsync github.com/regclient/regclient v0.11.7 github.com/regclient/regclient/cmd/regsync
 go_command helm helm.sh/helm/v3 v3.22.0 helm.sh/helm/v3/cmd/helm
+go_command registry github.com/distribution/distribution/v3 v3.1.2 github.com/distribution/distribution/v3/cmd/registry
 go_command helm4 helm.sh/helm/v4 v4.3.1 helm.sh/helm/v4/cmd/helm
 go_command cosign github.com/sigstore/cosign/v3 v3.1.3 github.com/sigstore/cosign/v3/cmd/cosign
 kubernetes v1.36.3

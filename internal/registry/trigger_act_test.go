@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/event"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/job"
@@ -106,6 +107,7 @@ func TestTriggerResults(t *testing.T) {
 		})
 		w.must(err)
 	}
+	w.exec(`UPDATE repository SET watched = $1`, int64(event.Trigger)) // as a webhook would
 	finish("1", false, list[0].ID)
 	finish("1", true, list[0].ID)
 	finish("1", true, list[0].ID+100) // a trigger that is gone
@@ -114,6 +116,11 @@ func TestTriggerResults(t *testing.T) {
 	if len(results) != 1 || results[0].Result != "failed" || results[0].Attempts != 2 || results[0].Duration != 1500*time.Millisecond || results[0].Detail != "detail of 1" {
 		t.Fatalf("%+v", results)
 	}
+	if detail, err := db.One[string](w.ctx, w.db, `SELECT detail FROM event WHERE kind = 'trigger'`); err != nil || !strings.Contains(detail, `"result":"failed"`) || !strings.Contains(detail, `"duration_ms":1500`) {
+		t.Errorf("the event says %s, %v", detail, err)
+	}
+	w.exec(`UPDATE repository SET watched = 0`)
+	w.exec(`DELETE FROM event`)
 	for i := range 110 {
 		finish(fmt.Sprint("more", i), true, list[0].ID)
 	}

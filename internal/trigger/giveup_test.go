@@ -1,0 +1,90 @@
+package trigger_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/job"
+	"berth.dev/berth/internal/kube"
+	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/registry"
+	"berth.dev/berth/internal/trigger"
+)
+
+// What was tried for long enough is given up, and says so once; whoever retries
+// it gets another result beside that one.
+func TestGivenUp(t *testing.T) {
+	w := open(t)
+	_, err := w.Register(w.ctx, w.admin, trigger.NewCluster{Name: "away", Force: true, Login: trigger.Login{Access: kube.Access{Server: "https://127.0.0.1:1", Token: "t"}}})
+	w.must(err)
+	_, err = w.reg.CreateOrg(w.ctx, w.admin, "acme")
+	w.must(err)
+	const app oci.Name = "acme/app"
+	config := []byte("{}")
+	d := oci.SHA256.FromBytes(config)
+	_, err = w.reg.PutBlob(w.ctx, w.admin, app, 2, strings.NewReader("{}"), d)
+	w.must(err)
+	const image = "application/vnd.oci.image.manifest.v1+json"
+	_, err = w.reg.PutManifest(w.ctx, w.admin, app, oci.Reference{Tag: "v1"}, nil, image,
+		[]byte(`{"schemaVersion":2,"mediaType":"`+image+`","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"`+string(d)+`","size":2},"layers":[]}`))
+	w.must(err)
+	w.must(w.reg.CreateTrigger(w.ctx, w.admin, app, registry.Trigger{Name: "t", Enabled: true, Condition: registry.EveryTag, Pattern: ".*", Mode: registry.ByName,
+		ClusterName: "away", Namespace: "shop", Workload: registry.Deployments, Application: "web"}))
+	w.must(w.reg.RunTrigger(w.ctx, w.admin, app, "t", "v1"))
+
+	kinds := w.Kinds()
+	for i := range kinds {
+		kinds[i].Attempts, kinds[i].Pause = 2, func(int) time.Duration { return time.Millisecond }
+	}
+	w.queue.Register(kinds...)
+	ctx, stop := context.WithCancel(w.ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- w.queue.Run(ctx) }()
+	t.Cleanup(func() { stop(); w.must(<-ended) })
+
+	results := func(n int) []registry.TriggerResult {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			_, list, err := w.reg.Trigger(w.ctx, w.admin, app, "t")
+			w.must(err)
+			if len(list) == n {
+				return list
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%d results, want %d: %+v", len(list), n, list)
+			}
+		}
+	}
+	first := results(1)[0]
+	if first.Result != "failed" || first.Attempts != 2 || !strings.Contains(first.Detail, "given up after 2 attempts") || !strings.Contains(first.Detail, "connection refused") {
+		t.Errorf("%+v", first)
+	}
+	c, err := w.Clusters(w.ctx, w.admin)
+	if err != nil || !strings.Contains(c[0].Error, "connection refused") {
+		t.Errorf("%+v, %v", c, err)
+	}
+	p, err := w.reg.Jobs(w.ctx, w.admin, registry.TriggerKind, job.Dead, 0, 10)
+	w.must(err)
+	if len(p.Items) != 1 {
+		t.Fatalf("%d dead jobs", len(p.Items))
+	}
+	w.must(w.reg.RetryJob(w.ctx, w.admin, p.Items[0].ID))
+	if list := results(2); list[0].Result != "failed" || list[1].Detail != first.Detail {
+		t.Errorf("%+v", list)
+	}
+	w.must(w.DeleteCluster(w.ctx, w.admin, c[0].ID, true))
+	if p, err = w.reg.Jobs(w.ctx, iam.Operator(), registry.TriggerKind, job.Dead, 0, 10); err != nil || len(p.Items) != 1 {
+		t.Fatalf("%d dead jobs, %v", len(p.Items), err)
+	}
+	w.must(w.reg.RetryJob(w.ctx, w.admin, p.Items[0].ID))
+	if list := results(3); !strings.Contains(list[0].Detail, "The cluster of the trigger is gone.") {
+		t.Errorf("%+v", list[0])
+	}
+	if n, err := db.One[int](w.ctx, w.db, `SELECT count(*) FROM job`); err != nil || n != 0 {
+		t.Errorf("%d jobs are left, %v", n, err)
+	}
+}
