@@ -6,8 +6,8 @@
 #   conformance/install.sh
 #
 # Commands are built into $BERTH_TOOLS/bin (default ~/.cache/berth-tools/bin),
-# where the tests look first. The first run takes 10 to 15 minutes on two
-# cores, most of it for helm and cosign, and 20 to 40 more for the control plane
+# where the tests look first. The first run takes 15 to 20 minutes on two
+# cores, most of it for helm 3, helm 4 and cosign, and 20 to 40 more for the control plane
 # of Kubernetes, unless KUBEBUILDER_ASSETS says where there is one.
 set -euo pipefail
 

@@ -23,6 +23,7 @@ type key struct{ id, created int64 }
 type group struct {
 	mu     sync.Mutex // of whoever brings it up to date
 	at     int64      // the last change it knows
+	known  int64      // all changes up to this one were there when it had all, or began
 	last   int64      // when that was, µs
 	charts map[string]*versions
 	place  map[place]*Version
@@ -120,24 +121,28 @@ func (c *Charts) account(k key, g *group, x *Index) {
 }
 
 func (g *group) forget() {
-	g.at, g.last, g.charts, g.place = 0, 0, map[string]*versions{}, map[place]*Version{}
+	g.at, g.known, g.last, g.charts, g.place = 0, 0, 0, map[string]*versions{}, map[place]*Version{}
 }
 
 // follow reads what has changed since. It may be cut off at any change.
 func (c *Charts) follow(ctx context.Context, who iam.Caller, name string, g *group) error {
 	for {
-		changes, more, whole, err := c.reg.ChartChanges(ctx, who, name, g.at, changesPerPage)
+		p, err := c.reg.ChartChanges(ctx, who, name, g.at, g.known, changesPerPage)
 		switch {
 		case err != nil:
 			return err
-		case whole:
+		case p.Whole:
 			g.forget()
 			continue
 		}
-		for _, x := range changes {
+		if g.at == 0 {
+			g.known = p.Now
+		}
+		for _, x := range p.Items {
 			g.apply(x)
 		}
-		if !more {
+		if !p.More {
+			g.known = max(g.known, p.Now)
 			return nil
 		}
 	}

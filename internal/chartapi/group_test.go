@@ -233,6 +233,38 @@ func TestUploadsMeet(t *testing.T) {
 	}
 }
 
+// An index of more changes than one page, and than are remembered, is read page
+// by page.
+func TestIndexInPages(t *testing.T) {
+	w := open(t)
+	ctx := t.Context()
+	w.upload(201, "/chart/api/team/charts", pack("web", "1.0.0", "a"))
+	m, err := w.reg.Manifest(ctx, w.admin, "team/web", oci.Reference{Tag: "1.0.0"}, false)
+	w.must(err)
+	const pushes = 22
+	for i := range pushes {
+		tags := make([]string, 100)
+		for j := range tags {
+			tags[j] = fmt.Sprintf("t%d-%d", i, j)
+		}
+		_, err := w.reg.PutManifest(ctx, w.admin, "team/web", oci.Reference{Digest: m.Digest}, tags, imageType, m.Body)
+		w.must(err)
+	}
+	w.upload(201, "/chart/api/team/charts", pack("web", "2.0.0", "a"))
+	w.hasIndex("team", "web 2.0.0", "web 1.0.0")
+	p, err := w.reg.ChartChanges(ctx, w.admin, "team", 0, 0, 1000)
+	w.must(err)
+	if !p.More || p.Now != pushes*100+2 {
+		t.Errorf("%d of %d changes, more %t", len(p.Items), p.Now, p.More)
+	}
+	if p, err = w.reg.ChartChanges(ctx, w.admin, "team", 1000, p.Now, 1000); err != nil || p.Whole || len(p.Items) != 1000 {
+		t.Errorf("the next page: %d, whole %t, %v", len(p.Items), p.Whole, err)
+	}
+	if p, err = w.reg.ChartChanges(ctx, w.admin, "team", 1000, 1000, 1000); err != nil || !p.Whole {
+		t.Errorf("who missed so much: whole %t, %v", p.Whole, err)
+	}
+}
+
 // More tags go than are remembered: who knows the index from before reads it
 // again.
 func TestIndexStartsAgain(t *testing.T) {

@@ -73,17 +73,26 @@ type ChartVersion struct {
 	Entry      string     // helm.Entry of it
 }
 
+// ChartChanges is a page of what became of a group's tags.
+type ChartChanges struct {
+	Page[ChartChange]
+	Now   int64 // GroupState.Changes when the page was read: with the last page all changes up to it are known
+	Whole bool  // so much was forgotten that only a list from the beginning is whole; there are no items
+}
+
 // ChartChanges lists changes of the tags of a group behind one, in their order.
 // A change whose Version is nil means that the tag is not a version, or not any
-// more. whole tells that so much was forgotten since that only the list from 0
-// on is whole. Errors: those of ChartGroupState.
-func (r *Registry) ChartChanges(ctx context.Context, who iam.Caller, group string, after int64, n int) (changes []ChartChange, more, whole bool, err error) {
+// more. known is what Now was when the caller last had all of a list, or began
+// one from 0 on. Errors: those of ChartGroupState.
+func (r *Registry) ChartChanges(ctx context.Context, who iam.Caller, group string, after, known int64, n int) (ChartChanges, error) {
 	s, err := r.ChartGroupState(ctx, who, group)
 	if err != nil {
-		return nil, false, false, err
+		return ChartChanges{}, err
 	}
-	if after > 0 && s.Changes-after >= keptTags {
-		return nil, false, true, nil
+	out := ChartChanges{Now: s.Changes}
+	if after > 0 && s.Changes-known >= keptTags {
+		out.Whole = true
+		return out, nil
 	}
 	type row struct {
 		N, Repository int64
@@ -101,16 +110,17 @@ func (r *Registry) ChartChanges(ctx context.Context, who iam.Caller, group strin
 		FROM chart_tag t LEFT JOIN repository r ON r.id = t.repository LEFT JOIN chart c ON c.manifest = t.manifest AND c.tag = t.tag
 		WHERE t.organization = $1 AND t.n > $2 ORDER BY t.n LIMIT $3`, s.ID, after, n+1)
 	if err != nil {
-		return nil, false, false, err
+		return ChartChanges{}, err
 	}
+	out.More = len(rows) > n
 	for _, w := range rows[:min(n, len(rows))] {
 		c := ChartChange{N: w.N, Repository: w.Repository, Tag: w.Tag, Changed: w.Changed}
 		if w.Digest != nil {
 			c.Version = &ChartVersion{Name: w.Path, Digest: *w.Digest, Size: *w.Size, Provenance: *w.Provenance, Metadata: *w.Metadata, Entry: *w.Entry}
 		}
-		changes = append(changes, c)
+		out.Items = append(out.Items, c)
 	}
-	return changes, len(rows) > n, false, nil
+	return out, nil
 }
 
 // ChartVersion shows one version of a chart. Errors: RepoUnknown, TagUnknown,

@@ -30,6 +30,8 @@ type Request struct {
 	ContentType  string
 	Accept       string
 	ContentRange string
+	Encoding     string // that the client takes
+	Known        string // entity tag that the client has
 	Body         []byte
 	Stream       Blocks // instead of Body
 	Chunked      bool   // send Stream with Transfer-Encoding: chunked

@@ -22,6 +22,8 @@ func (c *Client) send(r *Request, authorization string) error {
 	o = header(o, "X-Auth-Token: ", r.Token)
 	o = header(o, "Content-Type: ", r.ContentType)
 	o = header(o, "Content-Range: ", r.ContentRange)
+	o = header(o, "Accept-Encoding: ", r.Encoding)
+	o = header(o, "If-None-Match: ", r.Known)
 	switch {
 	case r.Stream != nil && r.Chunked:
 		o = append(o, "Transfer-Encoding: chunked\r\n"...)
