@@ -25,7 +25,7 @@ type command struct {
 func commands() []command {
 	return slices.Concat(
 		serveCommands(), orgCommands(), repoCommands(), tagCommands(), chartCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(),
-		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), jobCommands(), otherCommands(),
+		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), webhookCommands(), jobCommands(), otherCommands(),
 	)
 }
 

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 //	push NAME:TAG / pull      an image made of its own name, at URL, as LOGIN
 //	drain NAME PATH           SIGTERM while a body comes in for PATH: it must be finished
 //	until PATTERN COMMAND     the command again and again, until its output matches
+//	receive NAME              a receiver of webhooks; sets RECEIVER to its address
+//	received NAME N IDS       waits until it has N deliveries, of IDS different ids
+//	verify NAME SECRET        what docs/webhooks.md says about signatures holds for its last delivery
 //	member FILE KEY VARIABLE  a member of a JSON object into a variable
 //	secret TEXT               which must be in no log at the end of the script
 //
@@ -63,12 +66,14 @@ func TestScripts(t *testing.T) {
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"start": cmdStart, "stop": cmdStop, "kill": cmdKill, "code": cmdCode, "http": cmdHTTP, "upload": cmdUpload,
 	"push": cmdPush, "pull": cmdPull, "drain": cmdDrain, "member": cmdMember, "secret": cmdSecret, "until": cmdUntil,
+	"receive": cmdReceive, "received": cmdReceived, "verify": cmdVerify,
 }
 
 // script is what one script's commands share.
 type script struct {
-	servers map[string]*process
-	secrets []string
+	servers   map[string]*process
+	receivers map[string]*receiver
+	secrets   []string
 }
 
 type process struct {
@@ -79,7 +84,7 @@ type process struct {
 type scriptKey struct{}
 
 func setup(t *testing.T, env *testscript.Env) error {
-	s := &script{servers: map[string]*process{}}
+	s := &script{servers: map[string]*process{}, receivers: map[string]*receiver{}}
 	env.Values[scriptKey{}] = s
 	if strings.HasPrefix(os.Getenv("BERTH_TEST_DATABASE"), "postgres") {
 		env.Setenv("BERTH_DATABASE", dbtest.URL(t))
@@ -91,6 +96,9 @@ func setup(t *testing.T, env *testscript.Env) error {
 		for _, p := range s.servers {
 			p.cmd.Process.Kill()
 			<-p.done
+		}
+		for _, r := range s.receivers {
+			r.Close()
 		}
 		s.grepLogs(t, env.WorkDir)
 	})

@@ -52,6 +52,7 @@ func endpoints() []endpoint {
 		ListTags.endpoint(), TagHistory.endpoint(), DeleteTag.endpoint(),
 		AddRegion.endpoint(), SetRegion.endpoint(), ListRegions.endpoint(), DeleteRegion.endpoint(), CheckRegion.endpoint(),
 		ListSyncs.endpoint(), RunSync.endpoint(), DiffSync.endpoint(),
+		ListWebhooks.endpoint(), ListDeliveries.endpoint(), Redeliver.endpoint(),
 		AddCluster.endpoint(), ListClusters.endpoint(), CheckCluster.endpoint(), DeleteCluster.endpoint(),
 		ListDeletedTags.endpoint(), RestoreTag.endpoint(), RollbackTag.endpoint(), RollbackRepo.endpoint(),
 		Fsck.endpoint(),
