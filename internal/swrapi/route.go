@@ -47,6 +47,7 @@ func routes() [][]route {
 		jobRoutes,
 		chartGroupRoutes,
 		chartRoutes,
+		chartMirrorRoutes,
 	}
 }
 
