@@ -113,9 +113,15 @@ const (
 
 	ShowSettings   Action = "swr::getDomainSettings"
 	UpdateSettings Action = "swr::updateDomainSettings"
-	ListJobs       Action = "swr::listJobs"
-	RetryJob       Action = "swr::retryJob"
-	CancelJob      Action = "swr::cancelJob"
+	CreateWebhook  Action = "swr:repo:createWebhook"
+	UpdateWebhook  Action = "swr:repo:updateWebhook"
+	DeleteWebhook  Action = "swr:repo:deleteWebhook"
+	ShowWebhook    Action = "swr:repo:getWebhook"
+	ListWebhooks   Action = "swr:repo:listWebhooks"
+
+	ListJobs  Action = "swr::listJobs"
+	RetryJob  Action = "swr::retryJob"
+	CancelJob Action = "swr::cancelJob"
 )
 
 // The actions on accounts, users and access keys.
@@ -252,9 +258,15 @@ var rules = map[Action]rule{
 
 	ShowSettings:   {scope: inAccount, does: "see the settings of the account"},
 	UpdateSettings: {scope: onAccount, does: "change the settings of the account"},
-	ListJobs:       {scope: onAccount, does: "list jobs"},
-	RetryJob:       {scope: onAccount, does: "retry jobs"},
-	CancelJob:      {scope: onAccount, does: "cancel jobs"},
+	CreateWebhook:  content(Manage, "create webhooks on"),
+	UpdateWebhook:  content(Manage, "change webhooks on"),
+	DeleteWebhook:  content(Manage, "delete webhooks on"),
+	ShowWebhook:    content(Read, "see the webhooks on"),
+	ListWebhooks:   content(Read, "see the webhooks on"),
+
+	ListJobs:  {scope: onAccount, does: "list jobs"},
+	RetryJob:  {scope: onAccount, does: "retry jobs"},
+	CancelJob: {scope: onAccount, does: "cancel jobs"},
 
 	CreateAccount: {scope: onInstallation, does: "create accounts"},
 	UpdateAccount: {scope: onInstallation, does: "change accounts"},

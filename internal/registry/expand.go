@@ -27,6 +27,7 @@ func expanders() []expander {
 		retainAfterPush,
 		expandTriggers,
 		expandSync,
+		expandWebhooks,
 	}
 }
 
@@ -50,6 +51,7 @@ func watchers() []watcher {
 		onPush(`SELECT 1 FROM repo_retention WHERE repository = $1 LIMIT 1`),
 		onPush(`SELECT 1 FROM repo_trigger WHERE repository = $1 AND enabled LIMIT 1`),
 		onPush(`SELECT 1 FROM repo_sync WHERE repository = $1 AND auto LIMIT 1`),
+		watchHooks,
 	}
 }
 

@@ -38,7 +38,8 @@ type Options struct {
 	MaxGroups     int           // chart groups of one account; 0: no limit
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
 	Retention     retention.Limits
-	Jobs          *job.Queue // that rules put their work into; nil: one that nobody runs
+	CheckURL      func(string) error // whether an address may be called; a fault says why not. nil: every one may
+	Jobs          *job.Queue         // that rules put their work into; nil: one that nobody runs
 	Log           *slog.Logger
 }
 

@@ -45,7 +45,7 @@ func ruleOf[T any](ctx context.Context, q db.Querier, unknown error, query strin
 // dropRules removes the rules of a repository that is being deleted. Their
 // number is bounded; what came of them is the collector's to remove.
 func dropRules(tx *db.Tx, repo int64) error {
-	for _, table := range []string{"repo_trigger", "repo_retention", "repo_sync"} {
+	for _, table := range []string{"repo_trigger", "repo_retention", "repo_sync", "webhook"} {
 		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE repository = $1`, repo); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/retention"
 	"berth.dev/berth/internal/trigger"
+	"berth.dev/berth/internal/webhook"
 )
 
 // A core is a registry without its HTTP surfaces: what the server and a
@@ -100,8 +101,12 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 		ShareUnknown:  cfg.Sharing.AllowUnknownTargets,
 		CacheBytes:    int64(cfg.Limits.CacheMemory),
 		Retention:     retention.Limits{Days: cfg.Retention.Days, Num: cfg.Retention.Num},
-		Jobs:          c.jobs,
-		Log:           log,
+		CheckURL: func(raw string) error {
+			_, err := c.dialer.CheckURL(raw)
+			return err
+		},
+		Jobs: c.jobs,
+		Log:  log,
 	})
 	c.mirror = mirror.New(c.registry, mirror.Options{Transport: c.dialer.Transport, Log: log})
 	c.triggers = trigger.New(c.db, c.iam, c.registry, trigger.Options{
@@ -111,6 +116,7 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	c.jobs.Register(c.registry.Kinds()...)
 	c.jobs.Register(c.triggers.Kinds()...)
 	c.jobs.Register(c.mirror.Kinds()...)
+	c.jobs.Register(webhook.New(c.registry, webhook.Options{Transport: c.dialer.Transport, Log: log}).Kinds()...)
 	c.charts = chart.New(c.registry, chart.Options{CacheBytes: int64(cfg.Charts.CacheMemory), Dialer: c.dialer, Log: log})
 	c.jobs.Register(c.charts.Kinds()...)
 	return c, nil

@@ -187,6 +187,25 @@ var whoMay = map[string]row{
 	"DeleteRegion": {install, "region=none", "", 404, "4040113"},
 	"CheckRegion":  {install, "region=none", "", 404, "4040113"},
 
+	"CreateNamespaceWebhook":         {manageOrg, "", noJSON, 400, badBody},
+	"ListNamespaceWebhooks":          {readOrg, "", "", 200, ""},
+	"ShowNamespaceWebhook":           {readOrg, "", "", 404, "4040113"},
+	"UpdateNamespaceWebhook":         {manageOrg, "", noJSON, 400, badBody},
+	"DeleteNamespaceWebhook":         {manageOrg, "", "", 404, "4040113"},
+	"TestNamespaceWebhook":           {manageOrg, "", "", 404, "4040113"},
+	"ListNamespaceWebhookDeliveries": {readOrg, "", "", 404, "4040113"},
+	"ShowNamespaceWebhookDelivery":   {readOrg, "", "", 404, "4040113"},
+	"RedeliverNamespaceWebhook":      {manageOrg, "", "", 404, "4040113"},
+	"CreateRepoWebhook":              {manage, "", noJSON, 400, badBody},
+	"ListRepoWebhooks":               {read, "", "", 200, ""},
+	"ShowRepoWebhook":                {read, "", "", 404, "4040113"},
+	"UpdateRepoWebhook":              {manage, "", noJSON, 400, badBody},
+	"DeleteRepoWebhook":              {manage, "", "", 404, "4040113"},
+	"TestRepoWebhook":                {manage, "", "", 404, "4040113"},
+	"ListRepoWebhookDeliveries":      {read, "", "", 404, "4040113"},
+	"ShowRepoWebhookDelivery":        {read, "", "", 404, "4040113"},
+	"RedeliverRepoWebhook":           {manage, "", "", 404, "4040113"},
+
 	"ListJobs":  {administer, "", "", 200, ""},
 	"RetryJob":  {administer, "", "", 404, "4040113"},
 	"CancelJob": {administer, "", "", 404, "4040113"},
@@ -364,7 +383,7 @@ var inBraces = regexp.MustCompile(`\{(\w+)(\.\.\.)?\}`)
 func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
-		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "region": "none",
+		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "webhook_id": "77", "delivery_id": "dlv_none", "region": "none",
 		"group": "team", "chart": "app", "version": "1.0.0",
 	}
 	for _, c := range changes {

@@ -45,6 +45,7 @@ func routes() [][]route {
 		accountRoutes,
 		settingsRoutes,
 		jobRoutes,
+		webhookRoutes(),
 		chartGroupRoutes,
 		chartRoutes,
 		chartMirrorRoutes,

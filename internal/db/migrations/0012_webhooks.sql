@@ -25,7 +25,7 @@ CREATE INDEX webhook_repository ON webhook(repository, id);
 -- One event on its way to one webhook.
 CREATE TABLE webhook_delivery (
 	id         NAME PRIMARY KEY,                -- what the receiver sees, the same in every attempt
-	seq        BIGINT NOT NULL,                 -- the order in which they were made
+	seq        BIGINT NOT NULL,                 -- when it happened: the order of the list
 	webhook    BIGINT NOT NULL REFERENCES webhook(id) ON DELETE CASCADE,
 	kind       NAME NOT NULL,                   -- of the event; ping for a test
 	path       NAME NOT NULL,                   -- of the repository
