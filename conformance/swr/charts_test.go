@@ -129,6 +129,15 @@ func TestChartGroups(t *testing.T) {
 		c.do("DELETE", at+"/charts/web/versions/1.0.0", "", false, 204)
 		c.do("DELETE", at+"/charts/web/versions/1.0.0", "", false, 404)
 
+		c.do("GET", at+"/mirror", "", false, 404)
+		c.do("PUT", at+"/mirror", `{}`, false, 400)
+		c.do("PUT", at+"/mirror", `{"url":"http://169.254.169.254/x"}`, false, 400)
+		c.do("PUT", at+"/mirror", object(map[string]any{"url": f.URL() + "/chart/none", "charts": []string{"web"}, "versions": ">=1", "every_hours": 24}), true, 200)
+		c.do("GET", at+"/mirror", "", true, 200)
+		c.do("POST", at+"/mirror/run", "", true, 200)
+		c.do("DELETE", at+"/mirror", "", false, 204)
+		c.do("POST", at+"/mirror/run", "", false, 404)
+
 		c.do("DELETE", at, "", false, 406)
 		f.withKey(f.partner).do("DELETE", at+"?force=true", "", false, 403)
 		_, body := c.do("DELETE", at+"?force=true", "", true, 200)

@@ -3,7 +3,6 @@ package swr
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,35 +10,21 @@ import (
 	"time"
 )
 
-// A webhook of an organization, and one of a repository, are made, shown,
-// tried, changed and deleted; what they sent is shown and sent again.
+// Webhooks of an organization and of a repository, from their making to their
+// end, with what was delivered to them.
 func TestWebhooks(t *testing.T) {
 	each(t, func(f *fixture) {
+		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "thank you") }))
+		f.Cleanup(receiver.Close)
 		c := f.withKey(f.admin)
 		c.organization()
-		c.push("app", "v1")
-		came := make(chan string, 100) // ids
-		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			came <- r.Header.Get("Webhook-Id")
-			_, _ = io.WriteString(w, "thanks")
-		}))
-		defer receiver.Close()
-		arrived := func() string {
-			f.Helper()
-			select {
-			case id := <-came:
-				return id
-			case <-time.After(time.Minute):
-				f.Fatalf("nothing arrives")
-				return ""
-			}
-		}
-		for _, all := range []string{c.at("/webhooks"), c.at("/repos/app/webhooks")} {
-			c.do("POST", all, `{"name":"ci","events":["push"]}`, false, 400)
-			c.do("POST", all, fmt.Sprintf(`{"name":"ci","url":%q,"events":["fetch"]}`, receiver.URL), false, 400)
-			c.do("POST", all, fmt.Sprintf(`{"name":"ci","url":%q,"events":["push"],"tag_pattern":"("}`, receiver.URL), false, 400)
-			c.do("POST", all, `{"name":"ci","url":"http://169.254.169.254/","events":["push"]}`, false, 400)
-			_, body := c.do("POST", all, fmt.Sprintf(`{"name":"ci","url":%q,"events":["push","delete"]}`, receiver.URL), true, 201)
+		f.push("app", "v0", 100)
+		for _, place := range []string{c.at("/webhooks"), c.at("/repos/app/webhooks")} {
+			c.want(place, `{"webhooks":[]}`)
+			c.do("POST", place, `{"name":"ci","url":"http://[fe80::1]/","events":["push"]}`, false, 400)
+			c.do("POST", place, `{"name":"ci","url":"`+receiver.URL+`"}`, false, 400)
+			c.do("POST", place, `{"name":"ci","url":"`+receiver.URL+`","events":["pushed"]}`, false, 400)
+			_, body := c.do("POST", place, `{"name":"ci","url":"`+receiver.URL+`","events":["push"],"tag_pattern":"^v"}`, true, 201)
 			var made struct {
 				ID     int64
 				Secret string
@@ -47,43 +32,50 @@ func TestWebhooks(t *testing.T) {
 			if err := json.Unmarshal(body, &made); err != nil || !strings.HasPrefix(made.Secret, "whsec_") {
 				f.Fatalf("%v: %s", err, body)
 			}
-			c.do("POST", all, fmt.Sprintf(`{"name":"ci","url":%q,"events":["push"]}`, receiver.URL), false, 409)
-			one := fmt.Sprintf("%s/%d", all, made.ID)
-			_, body = c.do("POST", one+"/test", "", true, 202)
-			var ping struct {
-				ID string `json:"delivery_id"`
+			c.do("POST", place, `{"name":"ci","url":"`+receiver.URL+`","events":["push"]}`, false, 409)
+			one := fmt.Sprint(place, "/", made.ID)
+			if _, body := c.do("GET", one, "", true, 200); strings.Contains(string(body), "secret") {
+				f.Errorf("the secret is shown again: %s", body)
 			}
-			if err := json.Unmarshal(body, &ping); err != nil || ping.ID != arrived() {
-				f.Fatalf("%v: %s", err, body)
-			}
-			delivery := one + "/deliveries/" + ping.ID
-			delivered := func() {
+			tag := "v" + fmt.Sprint(made.ID)
+			f.push("app", tag, 100)
+
+			type delivery struct{ ID, Event, Tag, State string }
+			find := func(event, tag string) (d delivery) {
 				f.Helper()
-				for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-					_, body := c.do("GET", delivery, "", true, 200)
-					if strings.Contains(string(body), `"state":"delivered"`) && strings.Contains(string(body), "thanks") {
-						return
+				for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+					_, body := c.do("GET", one+"/deliveries?limit=10", "", true, 200)
+					var list struct{ Deliveries []delivery }
+					if err := json.Unmarshal(body, &list); err != nil {
+						f.Fatalf("%v: %s", err, body)
+					}
+					for _, d := range list.Deliveries {
+						if d.Event == event && d.Tag == tag && d.State == "delivered" {
+							return d
+						}
 					}
 					if time.Now().After(end) {
-						f.Fatalf("%s", body)
+						f.Fatalf("no %s of %q was delivered: %s", event, tag, body)
 					}
 				}
 			}
-			delivered()
-			c.do("POST", delivery+"/redeliver", "", true, 202)
-			if id := arrived(); id != ping.ID {
-				f.Errorf("redelivered as %s, was %s", id, ping.ID)
-			}
-			delivered()
-			for _, path := range []string{all, one, one + "/deliveries?limit=1"} {
-				if _, body := c.do("GET", path, "", true, 200); strings.Contains(string(body), made.Secret) {
-					f.Errorf("%s shows the secret", path)
+			d := find("push", tag)
+			_, body = c.do("GET", one+"/deliveries/"+d.ID, "", true, 200)
+			for _, want := range []string{`"body":"thank you"`, `"Webhook-Id":["` + d.ID + `"]`, `"dev.berth.image.pushed"`, `"status":200`} {
+				if !strings.Contains(string(body), want) {
+					f.Errorf("the delivery does not show %s: %s", want, body)
 				}
 			}
-			c.do("PATCH", one, `{"enabled":false}`, true, 200)
-			c.do("POST", one+"/deliveries/dlv_none/redeliver", "", false, 404)
+			c.do("POST", one+"/deliveries/"+d.ID+"/redeliver", "", true, 202)
+			find("push", tag)
+			c.do("POST", one+"/test", "", true, 202)
+			find("ping", "")
+			c.do("PATCH", one, `{"enabled":false,"events":["push","delete"]}`, true, 200)
+			if _, body := c.do("GET", one, "", true, 200); !strings.Contains(string(body), `"events":["push","delete"]`) || !strings.Contains(string(body), `"enabled":false`) {
+				f.Errorf("%s", body)
+			}
 			c.do("DELETE", one, "", false, 204)
-			c.do("GET", one, "", false, 404)
+			c.gone(one)
 		}
 	})
 }

@@ -11,12 +11,14 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"berth.dev/berth/internal/dial"
 	"berth.dev/berth/internal/registry"
 )
 
 // Options are the rules an operator can change.
 type Options struct {
-	CacheBytes int64 // memory for the indexes of groups; default 64 MiB
+	CacheBytes int64        // memory for the indexes of groups; default 64 MiB
+	Dialer     *dial.Dialer // to chart repositories elsewhere; nil: none are imported from
 	Log        *slog.Logger
 }
 
@@ -24,6 +26,7 @@ type Options struct {
 type Charts struct {
 	reg    *registry.Registry
 	log    *slog.Logger
+	dialer *dial.Dialer
 	limit  int64
 	memory *semaphore.Weighted // of archives that are being uploaded, bytes
 
@@ -39,7 +42,7 @@ const uploadsAtOnce = 4
 // New assembles it. Nothing is read before somebody asks.
 func New(r *registry.Registry, o Options) *Charts {
 	return &Charts{
-		reg: r, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), limit: cmp.Or(o.CacheBytes, 64<<20),
+		reg: r, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), dialer: o.Dialer, limit: cmp.Or(o.CacheBytes, 64<<20),
 		memory: semaphore.NewWeighted(uploadsAtOnce * r.MaxChart()),
 		groups: map[key]*group{},
 	}

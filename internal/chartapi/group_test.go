@@ -31,10 +31,16 @@ func TestGroups(t *testing.T) {
 	w.must(create(w.admin, registry.GroupSpec{Name: strings.Repeat("a", 63), Description: strings.Repeat("ü", 255)}))
 	w.want(create(w.admin, registry.GroupSpec{Name: "b", Description: strings.Repeat("ü", 256)}), fault.TooLong)
 	w.want(create(w.login("nobody"), registry.GroupSpec{Name: "b"}), fault.Denied)
+	// The quota is that of the account, and counts groups alone.
+	w.must(create(w.admin, registry.GroupSpec{Name: "fourth"}))
+	w.want(create(w.admin, registry.GroupSpec{Name: "fifth"}), fault.Quota)
+	w.must(create(w.login("stranger"), registry.GroupSpec{Name: "theirs"}))
+	_, err := w.reg.DeleteChartGroup(ctx, w.admin, "fourth", false)
+	w.must(err)
 	// One table of names.
 	w.want(create(w.admin, registry.GroupSpec{Name: "acme"}), fault.Exists)
 	w.want(create(w.login("stranger"), registry.GroupSpec{Name: "team"}), fault.Exists)
-	_, err := w.reg.CreateOrg(ctx, w.admin, "team")
+	_, err = w.reg.CreateOrg(ctx, w.admin, "team")
 	w.want(err, fault.Exists)
 	w.want(w.reg.DeleteOrg(ctx, w.admin, "team"), fault.OrgUnknown)
 	_, err = w.reg.DeleteChartGroup(ctx, w.admin, "acme", true)
@@ -61,7 +67,7 @@ func TestGroups(t *testing.T) {
 	if groups, _ := names(w.login("reader")); !slices.Equal(groups, []string{"team"}) {
 		t.Errorf("the reader sees %q", groups)
 	}
-	if groups, _ := names(w.login("stranger")); len(groups) != 0 {
+	if groups, _ := names(w.login("stranger")); !slices.Equal(groups, []string{"theirs"}) {
 		t.Errorf("a stranger sees %q", groups)
 	}
 

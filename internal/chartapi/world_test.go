@@ -6,8 +6,10 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,8 +19,10 @@ import (
 	"berth.dev/berth/internal/chart"
 	"berth.dev/berth/internal/chartapi"
 	"berth.dev/berth/internal/db/dbtest"
+	"berth.dev/berth/internal/dial"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/web"
@@ -33,6 +37,7 @@ type world struct {
 	t      testing.TB
 	reg    *registry.Registry
 	charts *chart.Charts
+	jobs   *job.Queue
 	iam    *iam.Authority
 	web    http.Handler
 	admin  iam.Caller
@@ -51,9 +56,11 @@ func open(t testing.TB) *world {
 	blobs, err := fsblob.Open(filepath.Join(t.TempDir(), "blobs"), fsblob.Options{})
 	w.must(err)
 	t.Cleanup(func() { w.must(blobs.Close()) })
-	w.reg = registry.New(database, w.iam, blob.New(blobs, blob.Options{}), registry.Options{ChartMax: maxChart, Grace: time.Microsecond, Undelete: time.Microsecond})
+	w.jobs = job.NewQueue(database, slog.New(slog.DiscardHandler))
+	w.reg = registry.New(database, w.iam, blob.New(blobs, blob.Options{}), registry.Options{Jobs: w.jobs, ChartMax: maxChart, MaxGroups: 4, Grace: time.Microsecond, Undelete: time.Microsecond})
 	t.Cleanup(w.fsck)
-	w.charts = chart.New(w.reg, chart.Options{})
+	w.charts = chart.New(w.reg, chart.Options{Dialer: dial.New(dial.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})})
+	w.jobs.Register(w.charts.Kinds()...)
 	api := chartapi.New(w.reg, w.charts, w.iam, chartapi.Options{})
 	w.web = web.New(web.Options{}, web.Mount{Path: chartapi.Path, Handler: api})
 

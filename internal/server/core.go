@@ -117,7 +117,8 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	c.jobs.Register(c.triggers.Kinds()...)
 	c.jobs.Register(c.mirror.Kinds()...)
 	c.jobs.Register(webhook.New(c.registry, webhook.Options{Transport: c.dialer.Transport, Log: log}).Kinds()...)
-	c.charts = chart.New(c.registry, chart.Options{CacheBytes: int64(cfg.Charts.CacheMemory), Log: log})
+	c.charts = chart.New(c.registry, chart.Options{CacheBytes: int64(cfg.Charts.CacheMemory), Dialer: c.dialer, Log: log})
+	c.jobs.Register(c.charts.Kinds()...)
 	return c, nil
 }
 

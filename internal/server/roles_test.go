@@ -222,6 +222,10 @@ var whoMay = map[string]row{
 	"ListGroupCharts":         {readOrg, "", "", 200, ""},
 	"ShowGroupChart":          {readOrg, "", "", 200, ""},
 	"ShowGroupChartVersion":   {readOrg, "", "", 200, ""},
+	"SetChartMirror":          {manageOrg, "", noJSON, 400, badBody},
+	"ShowChartMirror":         {readOrg, "", "", 404, "4040113"},
+	"DeleteChartMirror":       {manageOrg, "", "", 404, "4040113"},
+	"RunChartMirror":          {manageOrg, "", "", 404, "4040113"},
 	"DeleteGroupChartVersion": {manageOrg, "version=9.9.9", "", 404, "4040048"},
 
 	"ShowDomainSettings":   {login, "", "", 200, ""},

@@ -48,6 +48,7 @@ func routes() [][]route {
 		webhookRoutes(),
 		chartGroupRoutes,
 		chartRoutes,
+		chartMirrorRoutes,
 	}
 }
 

@@ -23,15 +23,15 @@ func webhookRoutes() (all []route) {
 		one := of.base + "/{webhook_id}"
 		delivery := one + "/deliveries/{delivery_id}"
 		all = append(all, []route{
-			{method: http.MethodPost, pattern: of.base, name: "Create" + of.name + "Webhook", do: iam.CreateWebhook, about: aTrigger, handle: (*API).createWebhook},
-			{method: http.MethodGet, pattern: of.base, name: "List" + of.name + "Webhooks", do: iam.ListWebhooks, about: aTrigger, handle: (*API).listWebhooks},
-			{method: http.MethodGet, pattern: one, name: "Show" + of.name + "Webhook", do: iam.ShowWebhook, about: aTrigger, handle: (*API).showWebhook},
-			{method: http.MethodPatch, pattern: one, name: "Update" + of.name + "Webhook", do: iam.UpdateWebhook, about: aTrigger, handle: (*API).updateWebhook},
-			{method: http.MethodDelete, pattern: one, name: "Delete" + of.name + "Webhook", do: iam.DeleteWebhook, about: aTrigger, handle: (*API).deleteWebhook},
-			{method: http.MethodPost, pattern: one + "/test", name: "Test" + of.name + "Webhook", do: iam.UpdateWebhook, about: aTrigger, handle: (*API).testWebhook},
-			{method: http.MethodGet, pattern: one + "/deliveries", name: "List" + of.name + "WebhookDeliveries", do: iam.ShowWebhook, about: aTrigger, handle: (*API).listDeliveries},
-			{method: http.MethodGet, pattern: delivery, name: "Show" + of.name + "WebhookDelivery", do: iam.ShowWebhook, about: aTrigger, handle: (*API).showDelivery},
-			{method: http.MethodPost, pattern: delivery + "/redeliver", name: "Redeliver" + of.name + "Webhook", do: iam.UpdateWebhook, about: aTrigger, handle: (*API).redeliver},
+			{method: http.MethodPost, pattern: of.base, name: "Create" + of.name + "Webhook", do: iam.CreateWebhook, handle: (*API).createWebhook},
+			{method: http.MethodGet, pattern: of.base, name: "List" + of.name + "Webhooks", do: iam.ListWebhooks, handle: (*API).listWebhooks},
+			{method: http.MethodGet, pattern: one, name: "Show" + of.name + "Webhook", do: iam.ShowWebhook, handle: (*API).showWebhook},
+			{method: http.MethodPatch, pattern: one, name: "Update" + of.name + "Webhook", do: iam.UpdateWebhook, handle: (*API).updateWebhook},
+			{method: http.MethodDelete, pattern: one, name: "Delete" + of.name + "Webhook", do: iam.DeleteWebhook, handle: (*API).deleteWebhook},
+			{method: http.MethodPost, pattern: one + "/test", name: "Test" + of.name + "Webhook", do: iam.UpdateWebhook, handle: (*API).testWebhook},
+			{method: http.MethodGet, pattern: one + "/deliveries", name: "List" + of.name + "WebhookDeliveries", do: iam.ShowWebhook, handle: (*API).listDeliveries},
+			{method: http.MethodGet, pattern: delivery, name: "Show" + of.name + "WebhookDelivery", do: iam.ShowWebhook, handle: (*API).showDelivery},
+			{method: http.MethodPost, pattern: delivery + "/redeliver", name: "Redeliver" + of.name + "Webhook", do: iam.UpdateWebhook, handle: (*API).redeliver},
 		}...)
 	}
 	return all

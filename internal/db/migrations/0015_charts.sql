@@ -32,3 +32,19 @@ CREATE TABLE chart_tag (
 ) KEYED;
 CREATE UNIQUE INDEX chart_tag_n ON chart_tag(organization, n);
 CREATE INDEX chart_tag_gone ON chart_tag(organization, n) WHERE manifest = 0;
+
+-- A chart repository elsewhere, whose charts a group takes.
+CREATE TABLE chart_mirror (
+	organization BIGINT PRIMARY KEY REFERENCES organization(id) ON DELETE CASCADE,
+	url          NAME NOT NULL,
+	username     NAME NOT NULL,                 -- empty: nobody logs in
+	password     BYTES,                         -- sealed
+	charts       NAME NOT NULL,                 -- JSON: patterns of names; an empty list: all
+	versions     NAME NOT NULL,                 -- constraint; empty: all
+	every        BIGINT NOT NULL,               -- seconds between two imports; 0: on demand
+	status       NAME NOT NULL,                 -- waiting, success, failed
+	detail       NAME NOT NULL,
+	imported     BIGINT NOT NULL,               -- versions that the last import brought
+	finished     BIGINT NOT NULL,               -- 0: never
+	updated      BIGINT NOT NULL
+);
