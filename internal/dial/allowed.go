@@ -11,6 +11,7 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("168.63.129.16/32"),
 	netip.MustParsePrefix("192.0.0.192/32"),
 	netip.MustParsePrefix("fd00:ec2::254/128"),
+	netip.MustParsePrefix("64:ff9b:1::/48"), // NAT64 of a network's own, which may put the address of IPv4 anywhere (RFC 8215)
 }
 
 // Ranges of IPv6 that stand for one of IPv4, and where in it that is.

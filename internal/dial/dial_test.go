@@ -27,7 +27,7 @@ func TestAllowed(t *testing.T) {
 		"169.254.169.254": false, "fe80::1": false, "fe80::1%eth0": false, "224.0.0.1": false, "ff02::1": false, "255.255.255.255": false,
 		"100.100.100.200": false, "168.63.129.16": false, "fd00:ec2::254": false,
 		"::ffff:127.0.0.1": false, "::ffff:127.0.0.2": true, "::ffff:169.254.169.254": false,
-		"64:ff9b::7f00:1": false, "64:ff9b::c000:201": true, "2002:7f00:1::": false, "::7f00:1": false,
+		"64:ff9b::7f00:1": false, "64:ff9b::c000:201": true, "64:ff9b:1::7f00:1": false, "64:ff9b:1::c000:201": false, "2002:7f00:1::": false, "::7f00:1": false,
 		"10.2.0.1": false, "10.1.0.1": true, "2001:db8::1": false,
 	} {
 		if got := d.Allowed(netip.MustParseAddr(ip)); got != want {
