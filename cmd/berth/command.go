@@ -40,6 +40,7 @@ type options struct {
 	admin         bool
 	remove        bool
 	public, force bool
+	private       bool
 	deep          bool
 	passwordStdin bool
 	drop          bool

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 
 	"berth.dev/berth/internal/server"
@@ -12,9 +13,24 @@ func orgCommands() []command {
 			name: "org create", args: "NAME",
 			short: "Create an organization: the first part of every image's name",
 			examples: `berth org create demo
-				berth org create acme-web --account acme`,
-			flags: accountFlag(),
-			run:   createOrg,
+				berth org create acme-web --account acme
+				berth org create base --public --description "images to build upon"`,
+			flags: join(accountFlag(),
+				textFlag("description", "`text` about the organization", func(o *options) *string { return &o.description }),
+				boolFlag("public", "everyone pulls every image in it, without login", func(o *options) *bool { return &o.public })),
+			run: createOrg,
+		},
+		{
+			name: "org set", args: "NAME",
+			short: "Change the description or the visibility of an organization",
+			long:  "A repository that is public by itself stays so in a private organization.",
+			examples: `berth org set demo --public
+				berth org set demo --private --description "for the team alone"`,
+			flags: join(
+				givenFlag("description", "`text` about the organization", func(o *options) **string { return &o.set.description }),
+				boolFlag("public", "everyone pulls every image in it, without login", func(o *options) *bool { return &o.public }),
+				boolFlag("private", "only those with a right pull from it", func(o *options) *bool { return &o.private })),
+			run: setOrg,
 		},
 		{name: "org list", short: "List organizations", examples: `berth org list --output json`, run: listOrgs},
 		{name: "org delete", args: "NAME", short: "Delete an organization without repositories", examples: `berth org delete demo`, run: deleteOrg},
@@ -22,14 +38,36 @@ func orgCommands() []command {
 }
 
 func createOrg(c *call) (result, error) {
-	o, err := making(c, func(l *server.Local) (server.Org, error) { return server.Call(c.ctx, l, server.CreateOrg, c.named()) })
+	o, err := making(c, func(l *server.Local) (server.Org, error) {
+		return server.Call(c.ctx, l, server.CreateOrg, server.NewOrg{Named: c.named(), Description: c.description, Public: c.public})
+	})
 	return result{value: o, text: "Organization " + o.Name + " created."}, err
+}
+
+func setOrg(c *call) (result, error) {
+	in := server.SetOrg{Named: c.named(), Description: c.set.description}
+	switch {
+	case c.public && c.private:
+		return result{}, &usageError{"--public and --private exclude each other", "berth org set"}
+	case c.public || c.private:
+		in.Public = &c.public
+	default:
+		if err := c.none(); err != nil {
+			return result{}, err
+		}
+	}
+	o, err := with(c, func(l *server.Local) (server.ChangedOrg, error) { return server.Call(c.ctx, l, server.ChangeOrg, in) })
+	text := "Organization " + o.Name + " changed."
+	if c.private && o.PublicRepos > 0 {
+		text += fmt.Sprintf(" Repositories in it that are still public by themselves: %d (berth repo private ORG/REPO).", o.PublicRepos)
+	}
+	return result{value: o, text: text}, err
 }
 
 func listOrgs(c *call) (result, error) {
 	orgs, err := with(c, func(l *server.Local) ([]server.Org, error) { return all(c, l, server.ListOrgs, "") })
-	return result{value: orgs, table: rows([]string{"NAME", "CREATED", "CREATOR", "ACCOUNT ID"}, orgs, func(o server.Org) []string {
-		return []string{o.Name, when(o.Created), o.Creator, o.Account}
+	return result{value: orgs, table: rows([]string{"NAME", "PUBLIC", "CREATED", "CREATOR", "ACCOUNT ID", "DESCRIPTION"}, orgs, func(o server.Org) []string {
+		return []string{o.Name, yes(o.Public), when(o.Created), o.Creator, o.Account, o.Description}
 	})}, err
 }
 
@@ -81,8 +119,16 @@ func listRepos(c *call) (result, error) {
 		return repos, nil
 	})
 	return result{value: repos, table: rows([]string{"NAME", "PUBLIC", "TAGS", "PULLS", "UPDATED"}, repos, func(r server.Repo) []string {
-		return []string{r.Name, yes(r.Public), strconv.FormatInt(r.Tags, 10), strconv.FormatInt(r.Pulls, 10), when(r.Updated)}
+		return []string{r.Name, openness(r), strconv.FormatInt(r.Tags, 10), strconv.FormatInt(r.Pulls, 10), when(r.Updated)}
 	})}, err
+}
+
+// openness says whether everyone may pull, and why.
+func openness(r server.Repo) string {
+	if r.Open && !r.Public {
+		return "yes (organization)"
+	}
+	return yes(r.Public)
 }
 
 func setPublic(c *call, on bool, now string) (result, error) {

@@ -42,7 +42,7 @@ func (c *terraform) organization() {
 func TestTerraformOrganization(t *testing.T) {
 	byBoth(t, func(c *terraform) {
 		c.organization()
-		c.want(c.at(""), `{"id":"<int>","name":"`+c.org+`","creator_name":"admin","auth":7}`)
+		c.want(c.at(""), `{"id":"<int>","name":"`+c.org+`","creator_name":"admin","auth":7,"description":"","is_public":false}`)
 		c.do("DELETE", c.at(""), "", false, 204)
 		c.gone(c.at(""))
 	})

@@ -85,15 +85,15 @@ func TestGroups(t *testing.T) {
 	}
 	see(401)
 	yes, no, text := true, false, "changed"
-	w.want(w.reg.UpdateChartGroup(ctx, w.login("editor"), "team", registry.GroupPatch{Public: &yes}), fault.Denied)
-	w.must(w.reg.UpdateChartGroup(ctx, w.login("manager"), "team", registry.GroupPatch{Public: &yes, Description: &text}))
+	w.want(w.reg.UpdateChartGroup(ctx, w.login("editor"), "team", registry.OrgPatch{Public: &yes}), fault.Denied)
+	w.must(w.reg.UpdateChartGroup(ctx, w.login("manager"), "team", registry.OrgPatch{Public: &yes, Description: &text}))
 	see(200)
 	if g, err := w.reg.ChartGroup(ctx, w.admin, "team"); err != nil || !g.Public || g.Description != text || g.Repos != 1 || g.Right != iam.Manage {
 		t.Errorf("%+v %v", g, err)
 	}
-	w.must(w.reg.UpdateChartGroup(ctx, w.admin, "team", registry.GroupPatch{Public: &no}))
+	w.must(w.reg.UpdateChartGroup(ctx, w.admin, "team", registry.OrgPatch{Public: &no}))
 	see(401)
-	w.want(w.reg.UpdateChartGroup(ctx, w.admin, "acme", registry.GroupPatch{Public: &yes}), fault.OrgUnknown)
+	w.want(w.reg.UpdateChartGroup(ctx, w.admin, "acme", registry.OrgPatch{Public: &yes}), fault.OrgUnknown)
 }
 
 // A group with charts is deleted with force only, which tells what goes; its

@@ -276,7 +276,7 @@ type mountRow struct {
 // from, nil if there is none.
 func mountable(ctx context.Context, q db.Querier, d oci.Digest, from oci.Name, may func(*repoRow) (bool, error)) (*mountRow, error) {
 	// Whoever mounts from it tells nobody of it, and takes nothing away.
-	const query = `SELECT r.id, r.organization, r.account, r.path, r.public, r.shares > 0, 0, r.chart, CAST(NULL AS BIGINT), b.size
+	const query = `SELECT r.id, r.organization, r.account, r.path, ` + openToAll + `, r.shares > 0, 0, r.chart, CAST(NULL AS BIGINT), b.size
 		FROM link l JOIN repository r ON r.id = l.repository JOIN blob b ON b.digest = l.digest
 		WHERE l.digest = $1 AND l.deleted IS NULL AND r.organization <> 0`
 	var rows []mountRow

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"regexp"
-	"unicode/utf8"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
@@ -15,10 +14,7 @@ import (
 // A chart group is an organization whose kind is chart
 // (docs/decisions/006-chart-groups.md).
 
-const (
-	maxGroupName        = 63
-	maxGroupDescription = 255 // characters
-)
+const maxGroupName = 63
 
 var groupName = regexp.MustCompile(`^[a-z]([a-z0-9]|-[a-z0-9])*$`)
 
@@ -27,12 +23,6 @@ type GroupSpec struct {
 	Name        string
 	Description string
 	Public      bool // everyone pulls its charts, also without a login
-}
-
-// GroupPatch changes the members that are not nil.
-type GroupPatch struct {
-	Description *string
-	Public      *bool
 }
 
 // parseGroup checks the name of a chart group. Errors: NameInvalid, Reserved.
@@ -44,13 +34,6 @@ func parseGroup(s string) error {
 	return err
 }
 
-func checkGroupDescription(s string) error {
-	if utf8.RuneCountInString(s) > maxGroupDescription {
-		return fault.New(fault.TooLong, "The description of a chart group has at most %d characters.", maxGroupDescription)
-	}
-	return nil
-}
-
 // CreateChartGroup makes a chart group in the caller's account. The caller gets
 // the right 7 on it. Errors: NameInvalid, Reserved, TooLong, Denied, Quota,
 // Exists, also where an organization has the name.
@@ -58,7 +41,7 @@ func (r *Registry) CreateChartGroup(ctx context.Context, who iam.Caller, s Group
 	if err := parseGroup(s.Name); err != nil {
 		return Org{}, err
 	}
-	if err := checkGroupDescription(s.Description); err != nil {
+	if err := checkOrgDescription(s.Description); err != nil {
 		return Org{}, err
 	}
 	return db.Update(ctx, r.db, func(tx *db.Tx) (Org, error) {
@@ -169,32 +152,20 @@ func (r *Registry) ChartGroup(ctx context.Context, who iam.Caller, name string) 
 	})
 }
 
-// UpdateChartGroup changes a chart group. Errors: OrgUnknown, Denied, TooLong.
-func (r *Registry) UpdateChartGroup(ctx context.Context, who iam.Caller, name string, p GroupPatch) error {
-	if p.Description != nil {
-		if err := checkGroupDescription(*p.Description); err != nil {
-			return err
-		}
+// UpdateChartGroup changes a chart group. Errors: OrgUnknown, Denied, Invalid,
+// TooLong.
+func (r *Registry) UpdateChartGroup(ctx context.Context, who iam.Caller, name string, p OrgPatch) error {
+	if err := p.check(); err != nil {
+		return err
 	}
 	return r.update(ctx, func(tx *db.Tx) error {
 		o, err := chartGroup(tx.Context(), tx, name)
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = r.changeOrg(tx, who, o, p)
 		}
-		if err := r.iam.Allow(tx, who, iam.UpdateOrg, o.resource()); err != nil {
-			return err
+		if fault.Is(err, fault.OrgUnknown) {
+			err = noGroup(name)
 		}
-		n, err := tx.Exec(`UPDATE organization SET description = coalesce($2, description), public = coalesce($3, public) WHERE id = $1`, o.ID, p.Description, p.Public)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return noGroup(name)
-		}
-		tx.Invalidate(orgKey(name), allKeys{}) // rows of repositories have the visibility too
-		if err := r.iam.Audit(tx, who, iam.UpdateOrg, name, "ok"); err != nil {
-			return err
-		}
-		return r.iam.Raise(tx, o.Account)
+		return err
 	})
 }

@@ -66,24 +66,32 @@ func (r *Registry) orgIn(tx *db.Tx, name string) (orgRow, error) {
 	return orgByName(tx.Context(), tx, name)
 }
 
-// CreateOrg makes an organization in the caller's account. The caller gets the
+// CreateOrg makes a private organization. Errors: as AddOrg.
+func (r *Registry) CreateOrg(ctx context.Context, who iam.Caller, name string) (Org, error) {
+	return r.AddOrg(ctx, who, OrgSpec{Name: name})
+}
+
+// AddOrg makes an organization in the caller's account. The caller gets the
 // right 7 on it. Names are unique in the whole installation.
 //
-// Errors: NameInvalid, Reserved, Denied, Quota, Exists.
-func (r *Registry) CreateOrg(ctx context.Context, who iam.Caller, name string) (Org, error) {
-	name, err := oci.ParseOrganization(name)
-	if err != nil {
+// Errors: NameInvalid, Reserved, Invalid, TooLong, Denied, Quota, Exists.
+func (r *Registry) AddOrg(ctx context.Context, who iam.Caller, s OrgSpec) (Org, error) {
+	var err error
+	if s.Name, err = oci.ParseOrganization(s.Name); err != nil {
+		return Org{}, err
+	}
+	if err := checkOrgDescription(s.Description); err != nil {
 		return Org{}, err
 	}
 	return db.Update(ctx, r.db, func(tx *db.Tx) (Org, error) {
-		o, err := r.createOrg(tx, who, name)
+		o, err := r.createOrg(tx, who, s)
 		return o.org(), err
 	})
 }
 
-func (r *Registry) createOrg(tx *db.Tx, who iam.Caller, name string) (orgRow, error) {
+func (r *Registry) createOrg(tx *db.Tx, who iam.Caller, s OrgSpec) (orgRow, error) {
 	var none orgRow
-	account := who.Account
+	account, name := who.Account, s.Name
 	if account == "" {
 		return none, fault.New(fault.Invalid, "Say in which account the organization %s is to be.", name)
 	}
@@ -102,9 +110,9 @@ func (r *Registry) createOrg(tx *db.Tx, who iam.Caller, name string) (orgRow, er
 			return none, fault.New(fault.Quota, "The account has %d organizations, which is its quota: delete one before you create %s.", now.orgs, name).With("namespace")
 		}
 	}
-	o, err := db.One[orgRow](tx.Context(), tx, `INSERT INTO organization (account, name, creator, creator_name, created)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING RETURNING `+orgColumns,
-		account, name, who.User, creatorName(who), tx.Micros())
+	o, err := db.One[orgRow](tx.Context(), tx, `INSERT INTO organization (account, name, creator, creator_name, created, public, description)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING RETURNING `+orgColumns,
+		account, name, who.User, creatorName(who), tx.Micros(), s.Public, s.Description)
 	if errors.Is(err, db.ErrNone) {
 		return none, fault.New(fault.Exists, "An organization with the name %s exists already.", name)
 	}
@@ -175,7 +183,7 @@ func (r *Registry) DeleteOrg(ctx context.Context, who iam.Caller, name string) e
 			return none, err
 		}
 		if o.Kind != "" {
-			return none, fault.New(fault.OrgUnknown, "%s is a chart group, and no organization for images.", name)
+			return none, noOrg(name)
 		}
 		return none, r.dropOrg(tx, who, o)
 	})

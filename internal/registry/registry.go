@@ -143,7 +143,7 @@ type repoRow struct {
 	Organization int64
 	Account      string
 	Path         string
-	Public       bool
+	Public       bool // by itself or by its organization
 	Shared       bool // by some rule
 	Watched      event.Kind
 	Chart        bool   // it is in a chart group
@@ -152,7 +152,7 @@ type repoRow struct {
 
 // What somebody waits for stands with the repository and with its organization.
 const repoColumns = `id, organization, account, path,
-	public OR chart AND coalesce((SELECT o.public FROM organization o WHERE o.id = repository.organization), false), shares > 0,
+	public OR coalesce((SELECT o.public FROM organization o WHERE o.id = repository.organization), false), shares > 0,
 	watched | coalesce((SELECT o.watched FROM organization o WHERE o.id = repository.organization), 0), chart,
 	(SELECT a.undelete FROM account a WHERE a.id = repository.account)`
 

@@ -27,6 +27,7 @@ type world struct {
 	t      *testing.T
 	ctx    context.Context
 	db     *db.DB
+	url    string // of the database
 	iam    *iam.Authority
 	dir    string
 	admin  iam.Caller
@@ -52,7 +53,8 @@ func openWith(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driv
 func build(t *testing.T, o registry.Options, wrap func(blob.Driver) blob.Driver, set ...func(*db.Options)) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context(), dir: filepath.Join(t.TempDir(), "blobs")}
-	w.db = dbtest.Open(t, set...)
+	w.url = dbtest.URL(t)
+	w.db = dbtest.OpenURL(t, w.url, set...)
 	var err error
 	w.iam, err = iam.New(w.ctx, w.db, iam.Options{Master: bytes.Repeat([]byte{7}, 32), Argon: iam.Argon{Memory: 64, Passes: 1}})
 	w.must(err)

@@ -144,7 +144,7 @@ func (r *Registry) repoForPush(tx *db.Tx, who iam.Caller, name oci.Name) (repoRo
 	}
 	o, err := r.orgIn(tx, name.Organization())
 	if fault.Is(err, fault.OrgUnknown) && r.o.CreateOnPush && !who.Anonymous() {
-		o, err = r.createOrg(tx, who, name.Organization())
+		o, err = r.createOrg(tx, who, OrgSpec{Name: name.Organization()})
 	}
 	if fault.Is(err, fault.OrgUnknown) {
 		return rp, r.noOrganization(who, name)
@@ -157,7 +157,7 @@ func (r *Registry) repoForPush(tx *db.Tx, who iam.Caller, name oci.Name) (repoRo
 	if err := r.iam.Allow(tx, who, iam.Push, on); err != nil {
 		return rp, err
 	}
-	rp, err = r.createRepo(tx, who, o, name, RepoSpec{Category: "other"})
+	rp, err = r.createRepo(tx, who, o, name, RepoSpec{Category: "other", Public: o.Public && o.Kind == ""})
 	if fault.Is(err, fault.Exists) { // another push was first
 		return repoByPath(tx.Context(), tx, name)
 	}
@@ -299,18 +299,21 @@ func (r *Registry) CreateRepo(ctx context.Context, who iam.Caller, name oci.Name
 type repoView struct {
 	ID, OrgID               int64
 	Account, Path           string
-	Public                  bool
+	Public, Open            bool
 	Category, Description   string
 	Creator, CreatorName    string
 	Created, Updated, Pulls int64
 	NTags, Size             int64
 }
 
-const repoViewColumns = `r.id, r.organization, r.account, r.path, r.public, r.category, r.description, r.creator, r.creator_name,
+// openToAll is what counts of repository r: whether everyone may pull from it.
+const openToAll = `(r.public OR coalesce((SELECT v.public FROM organization v WHERE v.id = r.organization), false))`
+
+const repoViewColumns = `r.id, r.organization, r.account, r.path, r.public, ` + openToAll + `, r.category, r.description, r.creator, r.creator_name,
 	r.created, r.updated, r.pulls, r.tags, r.size`
 
 func (v repoView) repo() Repo {
-	return Repo{ID: v.ID, OrgID: v.OrgID, Account: v.Account, Name: oci.Name(v.Path), Public: v.Public, Category: v.Category, Description: v.Description,
+	return Repo{ID: v.ID, OrgID: v.OrgID, Account: v.Account, Name: oci.Name(v.Path), Public: v.Public, Open: v.Open, Category: v.Category, Description: v.Description,
 		Creator: v.Creator, CreatorName: v.CreatorName, Created: fromMicros(v.Created), Updated: fromMicros(v.Updated), Pulls: v.Pulls, Tags: v.NTags, Size: v.Size}
 }
 

@@ -39,7 +39,8 @@ type Repo struct {
 	OrgID       int64
 	Account     string
 	Name        oci.Name
-	Public      bool
+	Public      bool // as it was set
+	Open        bool // everyone may pull: it is public, or its organization is
 	Category    string
 	Description string
 	Creator     string // user id

@@ -16,12 +16,37 @@ type Org struct {
 	Account string    `json:"account_id"`
 	Creator string    `json:"creator_name"`
 	Created time.Time `json:"created"`
+
+	Description string `json:"description"`
+	Public      bool   `json:"public"`
+}
+
+// NewOrg is the argument of CreateOrg.
+type NewOrg struct {
+	Named
+	Description string `json:"description"`
+	Public      bool   `json:"public"`
+}
+
+// SetOrg is the argument of ChangeOrg; null stays as it is.
+type SetOrg struct {
+	Named
+	Description *string `json:"description"`
+	Public      *bool   `json:"public"`
+}
+
+// ChangedOrg is an organization, and how many of its repositories are public
+// by themselves.
+type ChangedOrg struct {
+	Org
+	PublicRepos int64 `json:"public_repositories"`
 }
 
 // Repo is a repository as the command shows it.
 type Repo struct {
 	Name        string    `json:"name"` // organization/repository
 	Public      bool      `json:"public"`
+	Open        bool      `json:"effective_public"` // or its organization is
 	Category    string    `json:"category"`
 	Description string    `json:"description"`
 	Tags        int64     `json:"tags"`
@@ -31,13 +56,19 @@ type Repo struct {
 }
 
 // CreateOrg makes an organization that belongs to an account.
-var CreateOrg = Op[Named, Org]{"org.create", func(ctx context.Context, c *core, in Named) (Org, error) {
+var CreateOrg = Op[NewOrg, Org]{"org.create", func(ctx context.Context, c *core, in NewOrg) (Org, error) {
 	a, err := iam.FindAccount(ctx, c.db, in.Account)
 	if err != nil {
 		return Org{}, err
 	}
-	o, err := c.registry.CreateOrg(ctx, iam.Operator().In(a), in.Name)
+	o, err := c.registry.AddOrg(ctx, iam.Operator().In(a), registry.OrgSpec{Name: in.Name, Description: in.Description, Public: in.Public})
 	return org(o), err
+}}
+
+// ChangeOrg changes description and visibility of an organization.
+var ChangeOrg = Op[SetOrg, ChangedOrg]{"org.set", func(ctx context.Context, c *core, in SetOrg) (ChangedOrg, error) {
+	o, err := c.registry.UpdateOrg(ctx, iam.Operator(), in.Name, registry.OrgPatch{Description: in.Description, Public: in.Public})
+	return ChangedOrg{org(o.Org), o.PublicRepos}, err
 }}
 
 // ListOrgs pages through all organizations by name.
@@ -76,10 +107,10 @@ var DeleteRepo = Op[Named, None]{"repo.delete", func(ctx context.Context, c *cor
 }}
 
 func org(o registry.Org) Org {
-	return Org{ID: o.ID, Name: o.Name, Account: o.Account, Creator: o.CreatorName, Created: o.Created}
+	return Org{ID: o.ID, Name: o.Name, Account: o.Account, Creator: o.CreatorName, Created: o.Created, Description: o.Description, Public: o.Public}
 }
 
 func repo(r registry.Repo) Repo {
-	return Repo{Name: string(r.Name), Public: r.Public, Category: r.Category, Description: r.Description,
+	return Repo{Name: string(r.Name), Public: r.Public, Open: r.Open, Category: r.Category, Description: r.Description,
 		Tags: r.Tags, Pulls: r.Pulls, Created: r.Created, Updated: r.Updated}
 }

@@ -87,11 +87,11 @@ func operate(t *testing.T, l *Local) []string {
 	_, err = Call(ctx, l, DeleteKey, Named{Name: "NOSUCHKEY"})
 	note("delete no key", err)
 
-	o, err := Call(ctx, l, CreateOrg, Named{Name: "demo"})
+	o, err := Call(ctx, l, CreateOrg, NewOrg{Named: Named{Name: "demo"}})
 	note("org "+o.Name, err)
-	_, err = Call(ctx, l, CreateOrg, Named{Name: "Demo"})
+	_, err = Call(ctx, l, CreateOrg, NewOrg{Named: Named{Name: "Demo"}})
 	note("org with capital", err)
-	_, err = Call(ctx, l, CreateOrg, Named{Name: "other", Account: "nowhere"})
+	_, err = Call(ctx, l, CreateOrg, NewOrg{Named: Named{Name: "other", Account: "nowhere"}})
 	note("org of no account", err)
 	orgs, err := Call(ctx, l, ListOrgs, List{})
 	for _, o := range orgs.Items {

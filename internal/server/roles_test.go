@@ -90,6 +90,7 @@ var whoMay = map[string]row{
 	"CreateNamespace":  {administer, "", noJSON, 400, badBody},
 	"ListNamespaces":   {login, "", "", 200, ""},
 	"ShowNamespace":    {readOrg, "", "", 200, ""},
+	"UpdateNamespace":  {manageOrg, "", noJSON, 400, badBody},
 	"DeleteNamespaces": {manageOrg, "", "", 406, "4060053"},
 
 	"CreateNamespaceAuth": {manageOrg, "", noJSON, 400, badBody},

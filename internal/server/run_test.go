@@ -137,7 +137,7 @@ func do(t *testing.T, req *http.Request) (*http.Response, string) {
 func newOrg(t *testing.T, cfg *Config, name string) {
 	t.Helper()
 	l := local(t, cfg, true)
-	if _, err := Call(t.Context(), l, CreateOrg, Named{Name: name}); err != nil {
+	if _, err := Call(t.Context(), l, CreateOrg, NewOrg{Named: Named{Name: name}}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -114,7 +114,7 @@ func (a *API) updateGroup(c *call) error {
 	if in.Description == nil && in.Public == nil {
 		return missing("description")
 	}
-	if err := a.reg.UpdateChartGroup(c.r.Context(), c.who, c.org, registry.GroupPatch{Description: in.Description, Public: in.Public}); err != nil {
+	if err := a.reg.UpdateChartGroup(c.r.Context(), c.who, c.org, registry.OrgPatch{Description: in.Description, Public: in.Public}); err != nil {
 		return err
 	}
 	return a.showGroup(c)

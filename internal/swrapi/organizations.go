@@ -11,10 +11,12 @@ var organizationRoutes = []route{
 	{method: http.MethodPost, pattern: "/v2/manage/namespaces", name: "CreateNamespace", do: iam.CreateOrg, about: anOrg, handle: (*API).createOrg},
 	{method: http.MethodGet, pattern: "/v2/manage/namespaces", name: "ListNamespaces", do: iam.ListOrgs, about: anOrg, handle: (*API).listOrgs},
 	{method: http.MethodGet, pattern: "/v2/manage/namespaces/{namespace}", name: "ShowNamespace", do: iam.ShowOrg, about: anOrg, handle: (*API).showOrg},
+	{method: http.MethodPatch, pattern: "/v2/manage/namespaces/{namespace}", name: "UpdateNamespace", do: iam.UpdateOrg, about: anOrg, handle: (*API).updateOrg},
 	{method: http.MethodDelete, pattern: "/v2/manage/namespaces/{namespace}", name: "DeleteNamespaces", do: iam.DeleteOrg, about: anOrg, handle: (*API).deleteOrg},
 }
 
-// namespace is an organization. The counts are in lists.
+// namespace is an organization. The counts are in lists. Description and
+// is_public are Berth's own: clients of the cloud service pass over them.
 type namespace struct {
 	ID          int64  `json:"id"`
 	Name        string `json:"name"`
@@ -22,15 +24,20 @@ type namespace struct {
 	Auth        int64  `json:"auth"`
 	Repos       *int64 `json:"repo_count,omitempty"`
 	Users       *int64 `json:"access_user_count,omitempty"`
+	Description string `json:"description"`
+	Public      bool   `json:"is_public"`
+	PublicRepos *int64 `json:"public_repo_count,omitempty"` // in the answer to a change
 }
 
 func namespaceOf(o registry.Org, right iam.Right) namespace {
-	return namespace{ID: o.ID, Name: o.Name, CreatorName: o.CreatorName, Auth: int64(right)}
+	return namespace{ID: o.ID, Name: o.Name, CreatorName: o.CreatorName, Auth: int64(right), Description: o.Description, Public: o.Public}
 }
 
 func (a *API) createOrg(c *call) error {
 	var in struct {
-		Namespace *string `json:"namespace"`
+		Namespace   *string `json:"namespace"`
+		Description string  `json:"description"`
+		Public      bool    `json:"is_public"`
 	}
 	if err := c.decode(&in); err != nil {
 		return err
@@ -38,7 +45,7 @@ func (a *API) createOrg(c *call) error {
 	if in.Namespace == nil {
 		return missing("namespace")
 	}
-	if _, err := a.reg.CreateOrg(c.r.Context(), c.who, *in.Namespace); err != nil {
+	if _, err := a.reg.AddOrg(c.r.Context(), c.who, registry.OrgSpec{Name: *in.Namespace, Description: in.Description, Public: in.Public}); err != nil {
 		return err
 	}
 	return c.created(empty{})
@@ -80,6 +87,30 @@ func (a *API) showOrg(c *call) error {
 		return err
 	}
 	return c.ok(namespaceOf(o, right))
+}
+
+func (a *API) updateOrg(c *call) error {
+	var in struct {
+		Description *string `json:"description"`
+		Public      *bool   `json:"is_public"`
+	}
+	if err := c.decode(&in); err != nil {
+		return err
+	}
+	if in.Description == nil && in.Public == nil {
+		return missing("description")
+	}
+	o, err := a.reg.UpdateOrg(c.r.Context(), c.who, c.org, registry.OrgPatch{Description: in.Description, Public: in.Public})
+	if err != nil {
+		return err
+	}
+	_, right, err := a.reg.OrgWithRight(c.r.Context(), c.who, c.org)
+	if err != nil {
+		return err
+	}
+	out := namespaceOf(o.Org, right)
+	out.PublicRepos = &o.PublicRepos
+	return c.ok(out)
 }
 
 func (a *API) deleteOrg(c *call) error {

@@ -28,9 +28,9 @@ func TestOrganizations(t *testing.T) {
 	w.refused("admin", "POST "+all, `{"namespace":"`+strings.Repeat("x", 1<<20)+`"}`, 413, "4131001")
 	w.refused("nobody", "POST "+all, `{"namespace":"mine"}`, 403, "4039002")
 
-	w.want("admin", "GET "+acme, nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":7}`)
-	w.want("reader", "GET "+acme, nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":1}`)
-	w.want("writer", "GET "+acme, nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":3}`)
+	w.want("admin", "GET "+acme, nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":7,"description":"","is_public":false}`)
+	w.want("reader", "GET "+acme, nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":1,"description":"","is_public":false}`)
+	w.want("writer", "GET "+acme, nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":3,"description":"","is_public":false}`)
 	w.refused("nobody", "GET "+acme, nil, 403, "4039002")
 	w.refused("stranger", "GET "+acme, nil, 403, "4039001")
 	w.refused("admin", "GET "+acme+"2", nil, 404, "4040058")
@@ -48,6 +48,30 @@ func TestOrganizations(t *testing.T) {
 	w.refused("manager", "DELETE "+acme, nil, 406, "4060053")
 	w.want("admin", "DELETE "+all+"/group", nil, 204, ``)
 	w.refused("admin", "DELETE "+all+"/group", nil, 404, "4040058")
+}
+
+// Description and visibility are extra members, which clients of the cloud
+// service do not send.
+func TestOrganizationVisibility(t *testing.T) {
+	w := open(t, options{})
+	const all, acme, open = "/v2/manage/namespaces", "/v2/manage/namespaces/acme", "/v2/manage/namespaces/open"
+	w.want("admin", "POST "+all, `{"namespace":"open","description":"for all","is_public":true}`, 201, `{}`)
+	w.want("admin", "GET "+open, nil, 200, `{"id":"*","name":"open","creator_name":"admin","auth":7,"description":"for all","is_public":true}`)
+	w.refused("admin", "POST "+all, `{"namespace":"x","is_public":"yes"}`, 400, "4001009")
+	w.refused("admin", "POST "+all, `{"namespace":"x","description":"`+strings.Repeat("x", 256)+`"}`, 413, "4131012")
+
+	w.push("acme/app", "layer", "v1")
+	w.want("manager", "PATCH "+acme, `{"is_public":true}`, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":7,"description":"","is_public":true,"public_repo_count":0}`)
+	if rec := w.send("manager", "GET "+acme+"/repos/app", nil); !strings.Contains(rec.Body.String(), `"is_public":false,"effective_public":true`) {
+		t.Errorf("the repository of a public organization: %s", rec.Body)
+	}
+	w.want("manager", "PATCH "+acme, `{"description":"ours"}`, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":7,"description":"ours","is_public":true,"public_repo_count":0}`)
+	w.want("stranger", "GET /v2/manage/repos", nil, 200, `[]`) // lists are of the own account
+	w.refused("stranger", "GET "+acme, nil, 403, "4039001")
+	w.want("manager", "PATCH "+acme, `{"is_public":false}`, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":7,"description":"ours","is_public":false,"public_repo_count":0}`)
+	w.refused("manager", "PATCH "+acme, `{}`, 400, "4001014")
+	w.refused("manager", "PATCH "+acme, `{"is_public":1}`, 400, "4001009")
+	w.refused("writer", "PATCH "+acme, `{"is_public":true}`, 403, "4039002")
 }
 
 // The quota is of the account.
@@ -81,12 +105,12 @@ func TestOrganizationGrants(t *testing.T) {
 	w.want("reader", "GET "+access, nil, 200, `{"id":"*","name":"acme","creator_name":"admin",
 		"self_auth":{"user_id":"`+id("reader")+`","user_name":"reader","auth":1},"others_auths":"*"}`)
 	w.want("manager", "PATCH "+access, `[`+grant("nobody", "7")+`]`, 201, `{}`)
-	w.want("nobody", "GET /v2/manage/namespaces/acme", nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":7}`)
+	w.want("nobody", "GET /v2/manage/namespaces/acme", nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":7,"description":"","is_public":false}`)
 
 	// All or nothing.
 	w.want("manager", "DELETE "+access, `["`+id("nobody")+`","`+id("stranger")+`","no such id"]`, 204, ``)
 	w.refused("manager", "PATCH "+access, `[`+grant("reader", "3")+`,`+grant("nobody", "3")+`]`, 404, "4040078")
-	w.want("reader", "GET /v2/manage/namespaces/acme", nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":1}`)
+	w.want("reader", "GET /v2/manage/namespaces/acme", nil, 200, `{"id":"*","name":"acme","creator_name":"admin","auth":1,"description":"","is_public":false}`)
 	w.refused("nobody", "GET "+access, nil, 403, "4039002")
 }
 

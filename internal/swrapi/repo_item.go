@@ -7,6 +7,7 @@ type repoItem struct {
 	Description  string   `json:"description"`
 	Size         int64    `json:"size"`
 	IsPublic     bool     `json:"is_public"`
+	Open         bool     `json:"effective_public,omitempty"` // or its organization is
 	NumImages    int64    `json:"num_images"`
 	NumDownload  int64    `json:"num_download"`
 	CreatedAt    stamp    `json:"created_at"`
@@ -32,6 +33,7 @@ type repoV3 struct {
 	NumImages     int64  `json:"num_images"`
 	NumDownload   int64  `json:"num_download"`
 	IsPublic      bool   `json:"is_public"`
+	Open          bool   `json:"effective_public,omitempty"`
 	CreatedAt     stamp  `json:"created_at"`
 	UpdatedAt     stamp  `json:"updated_at"`
 	DomainName    string `json:"domain_name"`

@@ -30,6 +30,7 @@ type repository struct {
 	CreatorName  string `json:"creator_name"`
 	Size         int64  `json:"size"`
 	IsPublic     bool   `json:"is_public"`
+	Open         bool   `json:"effective_public,omitempty"` // or its organization is
 	NumImages    int64  `json:"num_images"`
 	NumDownload  int64  `json:"num_download"`
 	URL          string `json:"url"` // kept empty
@@ -108,7 +109,7 @@ func (a *API) showRepo(c *call) error {
 	path := a.imagePath(c, string(c.repo))
 	return c.ok(repository{
 		ID: r.ID, NsID: r.OrgID, Name: r.Name.Repository(), Category: r.Category, Description: r.Description,
-		CreatorID: r.Creator, CreatorName: r.CreatorName, Size: r.Size, IsPublic: r.Public, NumImages: r.Tags, NumDownload: r.Pulls,
+		CreatorID: r.Creator, CreatorName: r.CreatorName, Size: r.Size, IsPublic: r.Public, Open: r.Open, NumImages: r.Tags, NumDownload: r.Pulls,
 		Path: path, InternalPath: path, Created: stamp(r.Created), Updated: stamp(r.Updated), DomainID: r.Account,
 	})
 }

@@ -36,7 +36,7 @@ func TestRepositories(t *testing.T) {
 
 	for _, path := range []string{repos + "/team$app", repos + "/team%24app", repos + "/team%2Fapp"} {
 		w.want("reader", "GET "+path, nil, 200, `{"id":"*","ns_id":"*","name":"team/app","category":"linux","description":"<b>",
-			"creator_id":"`+w.users["writer"].User+`","creator_name":"writer","size":0,"is_public":true,"num_images":0,"num_download":0,"url":"",
+			"creator_id":"`+w.users["writer"].User+`","creator_name":"writer","size":0,"is_public":true,"effective_public":true,"num_images":0,"num_download":0,"url":"",
 			"path":"registry.example:5000/acme/team/app","internal_path":"registry.example:5000/acme/team/app","created":"*","updated":"*",
 			"domain_id":"`+w.users["writer"].Account+`","priority":0}`)
 	}
@@ -109,7 +109,7 @@ func TestListRepositories(t *testing.T) {
 		{"name":"app","category":"other","description":"","size":7,"is_public":false,"num_images":2,"num_download":0,"created_at":"*","updated_at":"*",
 			"logo":"","url":"","path":"registry.example:5000/acme/app","internal_path":"registry.example:5000/acme/app","domain_name":"admin",
 			"namespace":"acme","tags":["latest","v1"],"status":false,"total_range":2},
-		{"name":"base","category":"linux","description":"","size":0,"is_public":true,"num_images":0,"num_download":0,"created_at":"*","updated_at":"*",
+		{"name":"base","category":"linux","description":"","size":0,"is_public":true,"effective_public":true,"num_images":0,"num_download":0,"created_at":"*","updated_at":"*",
 			"logo":"","url":"","path":"registry.example:5000/acme/base","internal_path":"registry.example:5000/acme/base","domain_name":"admin",
 			"namespace":"acme","tags":[],"status":false,"total_range":2}]`)
 
@@ -217,7 +217,7 @@ func TestListOrganizations(t *testing.T) {
 	w.must(w.reg.GrantRepo(t.Context(), w.users["admin"], "beta/app", "reader", iam.Read))
 	const all = "/v2/manage/namespaces"
 	row := func(name string, auth, repos, users int) string {
-		return fmt.Sprintf(`{"id":"*","name":"%s","creator_name":"admin","auth":%d,"repo_count":%d,"access_user_count":%d}`, name, auth, repos, users)
+		return fmt.Sprintf(`{"id":"*","name":"%s","creator_name":"admin","auth":%d,"repo_count":%d,"access_user_count":%d,"description":"","is_public":false}`, name, auth, repos, users)
 	}
 	w.want("admin", "GET "+all, nil, 200, `{"namespaces":[`+row("acme", 7, 0, 4)+`,`+row("beta", 7, 2, 1)+`]}`)
 	w.want("reader", "GET "+all, nil, 200, `{"namespaces":[`+row("acme", 1, 0, 4)+`]}`)

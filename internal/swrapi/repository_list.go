@@ -12,7 +12,7 @@ import (
 func (a *API) repoItemOf(c *call, r registry.RepoItem, status bool, total int64) repoItem {
 	path := a.imagePath(c, string(r.Name))
 	return repoItem{
-		Name: r.Name.Repository(), Category: r.Category, Description: r.Description, Size: r.Size, IsPublic: r.Public,
+		Name: r.Name.Repository(), Category: r.Category, Description: r.Description, Size: r.Size, IsPublic: r.Public, Open: r.Open,
 		NumImages: r.Tags, NumDownload: r.Pulls, CreatedAt: stamp(r.Created), UpdatedAt: stamp(r.Updated),
 		Path: path, InternalPath: path, DomainName: r.AccountName, Namespace: r.Name.Organization(), Tags: r.TagNames,
 		Status: status, TotalRange: total,
@@ -88,7 +88,7 @@ type reposV3 struct {
 func repoV3Of(r registry.RepoItem, status bool) repoV3 {
 	return repoV3{
 		ID: r.ID, Name: r.Name.Repository(), Category: r.Category, Description: r.Description, Size: r.Size, NumImages: r.Tags,
-		NumDownload: r.Pulls, IsPublic: r.Public, CreatedAt: stamp(r.Created), UpdatedAt: stamp(r.Updated),
+		NumDownload: r.Pulls, IsPublic: r.Public, Open: r.Open, CreatedAt: stamp(r.Created), UpdatedAt: stamp(r.Updated),
 		DomainName: r.AccountName, NamespaceName: r.Name.Organization(), Status: status,
 	}
 }
