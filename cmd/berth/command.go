@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), chartCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), grantCommands(), accountCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), chartCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), credentialCommands(), grantCommands(), accountCommands(),
 		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), webhookCommands(), jobCommands(), otherCommands(),
 	)
 }
@@ -50,6 +50,7 @@ type options struct {
 	set           settable
 	region        regionFlags
 	undo          undoing
+	credential    credentialFlags
 }
 
 // settable are the texts that the commands called set change; nil: left out.

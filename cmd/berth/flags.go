@@ -14,6 +14,16 @@ func textFlag(name, usage string, to func(*options) *string) flags {
 	return func(fs *flag.FlagSet, o *options) { fs.StringVar(to(o), name, "", usage) }
 }
 
+// listFlag may be given several times.
+func listFlag(name, usage string, to func(*options) *[]string) flags {
+	return func(fs *flag.FlagSet, o *options) {
+		fs.Func(name, usage, func(text string) error {
+			*to(o) = append(*to(o), text)
+			return nil
+		})
+	}
+}
+
 // givenFlag tells the empty text from a flag that was left out.
 func givenFlag(name, usage string, to func(*options) **string) flags {
 	return func(fs *flag.FlagSet, o *options) {

@@ -147,8 +147,14 @@ const (
 	DeleteKey     Action = "iam:credentials:deleteCredential"
 	ListKeys      Action = "iam:credentials:listCredentials"
 	CreateSession Action = "iam:credentials:createTemporaryCredential"
-	ShowToken     Action = "iam:tokens:getToken"
-	DeleteToken   Action = "iam:tokens:deleteToken"
+
+	CreateCredential Action = "iam:credentials:createAccessCredential"
+	UpdateCredential Action = "iam:credentials:updateAccessCredential"
+	DeleteCredential Action = "iam:credentials:deleteAccessCredential"
+	ListCredentials  Action = "iam:credentials:listAccessCredentials"
+
+	ShowToken   Action = "iam:tokens:getToken"
+	DeleteToken Action = "iam:tokens:deleteToken"
 )
 
 // A scope says whose right an action needs.
@@ -289,8 +295,14 @@ var rules = map[Action]rule{
 	DeleteKey:     {scope: onUser, does: "delete the access keys of others"},
 	ListKeys:      {scope: onUser, does: "list the access keys of others"},
 	CreateSession: {scope: onUser, does: "create temporary access keys for others"},
-	ShowToken:     {scope: onUser, does: "see the tokens of others"},
-	DeleteToken:   {scope: onUser, does: "end the tokens of others"},
+
+	CreateCredential: {scope: onUser, does: "create access credentials for others"},
+	UpdateCredential: {scope: onUser, does: "change the access credentials of others"},
+	DeleteCredential: {scope: onUser, does: "delete the access credentials of others"},
+	ListCredentials:  {scope: onUser, does: "list the access credentials of others"},
+
+	ShowToken:   {scope: onUser, does: "see the tokens of others"},
+	DeleteToken: {scope: onUser, does: "end the tokens of others"},
 }
 
 // folded finds actions as people spell them.

@@ -68,7 +68,7 @@ func (a *Authority) judge(who Caller, do Action, on Resource, now time.Time, fin
 		return denied, r, nil, err
 	}
 	if about.user == "" {
-		return decide(r, nil, who, on, now, a.o.UsersCreate), r, nil, nil
+		return decide(do, r, nil, who, on, now, a.o.UsersCreate), r, nil, nil
 	}
 	narrow := about
 	if r.repo == None {
@@ -77,7 +77,7 @@ func (a *Authority) judge(who Caller, do Action, on Resource, now time.Time, fin
 	if s, err = find(narrow); err != nil {
 		return denied, r, s, err
 	}
-	d = decide(r, s, who, on, now, a.o.UsersCreate)
+	d = decide(do, r, s, who, on, now, a.o.UsersCreate)
 	if d != allowed && narrow != about {
 		s, err = find(about)
 	}
@@ -109,11 +109,12 @@ const (
 	denied  decision = iota
 	allowed          //
 	strange          // nobody is logged in, or the login is not good any more
+	limited          // the credential is not meant for it
 )
 
 // decide is the whole of who may do what. It looks at its arguments only. The
 // standing is needed for users.
-func decide(r rule, s *standing, who Caller, on Resource, now time.Time, usersCreate bool) decision {
+func decide(do Action, r rule, s *standing, who Caller, on Resource, now time.Time, usersCreate bool) decision {
 	if who.System() {
 		return allowed
 	}
@@ -125,6 +126,8 @@ func decide(r rule, s *standing, who Caller, on Resource, now time.Time, usersCr
 		return strange // a token ends with the password, also between its check and this
 	case public:
 		return allowed
+	case s.limits.limited() && !s.limits.permit(do, r, on):
+		return limited
 	case r.scope != onInstallation && on.Account != who.Account:
 		return denied
 	}
@@ -160,6 +163,9 @@ func (a *Authority) refuse(ctx context.Context, d decision, r rule, s *standing,
 		return fault.New(fault.Unauthorized, "This login is not valid any more.")
 	}
 	a.denials.add(ctx, who, do, on.Name)
+	if d == limited {
+		return fault.New(fault.Denied, "%s", s.limits.refusal(r, on))
+	}
 	return fault.New(fault.Denied, "%s", refusal(r, s, who, on))
 }
 
@@ -191,4 +197,17 @@ func (a *Authority) Administers(ctx context.Context, who Caller) (bool, error) {
 	}
 	s, err := a.standing(ctx, who.Account, ask{user: who.User, key: who.Key})
 	return err == nil && s.good(a.now()) && s.Admin, err
+}
+
+// Limits returns those of the credential that the caller came by; the zero
+// value for everybody else.
+func (a *Authority) Limits(ctx context.Context, who Caller) (Limits, error) {
+	if !isCredentialID(who.Key) {
+		return Limits{}, nil
+	}
+	s, err := a.standing(ctx, who.Account, ask{user: who.User, key: who.Key})
+	if err != nil || s.limits == nil {
+		return Limits{}, err
+	}
+	return *s.limits, nil
 }

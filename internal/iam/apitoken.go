@@ -95,9 +95,13 @@ func wrongToken(err error) error {
 	return fault.Wrap(fault.Unauthorized, err, "The token is not valid, or not any more: fetch another.").With(WrongToken)
 }
 
-// APICaller returns whose token of the management API this is. Errors:
+// APICaller returns whose token of the management API, or whose access
+// credential, this is. Errors:
 // fault.Unauthorized, with WrongToken or ExpiredToken.
 func (a *Authority) APICaller(ctx context.Context, raw string) (Caller, error) {
+	if w, ok := parseCredential(raw); ok {
+		return a.byCredential(ctx, w)
+	}
 	c, who, err := a.openToken(ctx, raw)
 	if err == nil {
 		who.version, who.tokens = c.Version, strings.Join(c.lineage(), " ")

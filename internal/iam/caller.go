@@ -6,7 +6,7 @@ package iam
 type Caller struct {
 	Account, AccountName string // the tenant: id and name
 	User, UserName       string // id and name; both empty for callers that are no user
-	Key                  string // the access key that logged in; empty: a password did
+	Key                  string // the access key or the credential that logged in; empty: a password did
 	kind                 kind
 	version              int64 // of the password, where a token of the management API says who it is
 
@@ -53,7 +53,7 @@ func (c Caller) Beside(token Caller) Caller {
 }
 
 // String is the caller's name in the audit and in histories: "account/user",
-// "account/user@KEY", "system:name", "operator" or "anonymous".
+// "account/user@KEY", "account/user#CREDENTIAL", "system:name", "operator" or "anonymous".
 func (c Caller) String() string {
 	switch {
 	case c.kind == kindSystem:
@@ -62,6 +62,8 @@ func (c Caller) String() string {
 		return "operator"
 	case c.User == "":
 		return "anonymous"
+	case isCredentialID(c.Key):
+		return c.AccountName + "/" + c.UserName + "#" + c.Key
 	case c.Key != "":
 		return c.AccountName + "/" + c.UserName + "@" + c.Key
 	}

@@ -27,7 +27,8 @@ func (c Caller) Defer() ([]byte, error) {
 
 // Lasting is the caller for work that may be done when a temporary key has
 // expired: it counts as work of the key that it was made with, or of none. That
-// key and the user can still be disabled.
+// key and the user can still be disabled. A credential stays one, with its
+// limits.
 func (a *Authority) Lasting(ctx context.Context, c Caller) (Caller, error) {
 	if c.Key == "" {
 		return c, nil
@@ -39,7 +40,7 @@ func (a *Authority) Lasting(ctx context.Context, c Caller) (Caller, error) {
 	case err != nil:
 		return c, err
 	}
-	if k.Kind != lastingKey {
+	if k.Kind == loginKey || k.Kind == sessionKey {
 		c.Key = k.Parent
 	}
 	return c, nil

@@ -20,15 +20,19 @@ import (
 
 // Options are the rules an operator can change. Only Master has no default.
 type Options struct {
-	Master       []byte           // master key, MasterKeySize bytes, the same on every node
-	Region       string           // name of the project that each account begins with; default region-1
-	TokenLife    time.Duration    // of registry tokens; default 1 h
-	APITokenLife time.Duration    // of tokens of the management API; default 24 h
-	RefuseReplay bool             // a signature that changes something counts once
-	UsersCreate  bool             // every user may create organizations, not administrators only
-	Argon        Argon            // cost of password hashes; default 19 MiB, 2 passes
-	Log          *slog.Logger     // default: discards
-	Now          func() time.Time // default time.Now
+	Master       []byte        // master key, MasterKeySize bytes, the same on every node
+	Region       string        // name of the project that each account begins with; default region-1
+	TokenLife    time.Duration // of registry tokens; default 1 h
+	APITokenLife time.Duration // of tokens of the management API; default 24 h
+	RefuseReplay bool          // a signature that changes something counts once
+	UsersCreate  bool          // every user may create organizations, not administrators only
+
+	CredentialMaxLife   time.Duration // of access credentials that expire; default a year
+	CredentialUnlimited bool          // some may never expire
+
+	Argon Argon            // cost of password hashes; default 19 MiB, 2 passes
+	Log   *slog.Logger     // default: discards
+	Now   func() time.Time // default time.Now
 }
 
 // Authority answers who calls and what they may do. It is safe for concurrent
@@ -61,6 +65,7 @@ type Authority struct {
 	flights singleflight.Group
 	slow    *slowdown
 	refused atomic.Int64
+	uses    *uses
 	denials *denials
 
 	stop context.CancelFunc
@@ -101,6 +106,9 @@ func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 	if o.APITokenLife == 0 {
 		o.APITokenLife = defaultAPITokenLife
 	}
+	if o.CredentialMaxLife == 0 {
+		o.CredentialMaxLife = defaultCredentialMax
+	}
 	if o.APITokenLife < time.Second {
 		return nil, notBegun{errors.New("iam: the life of tokens of the management API is less than a second")}
 	}
@@ -114,7 +122,7 @@ func New(ctx context.Context, d *db.DB, o Options) (*Authority, error) {
 		revoked:   newCache[string, revocation](maxRevoked),
 		projects:  newCache[string, string](maxProjects),
 		prints:    newFingerprints(), hasher: newHasher(o.Argon), slow: newSlowdown(),
-		denials: newDenials(d, o.Log),
+		denials: newDenials(d, o.Log), uses: newUses(),
 	}
 	if !a.exact {
 		a.settle = settle
@@ -146,13 +154,14 @@ func (a *Authority) begin(ctx context.Context) error {
 	a.stop = stop
 	a.done.Go(func() { a.denials.run(run) })
 	a.done.Go(func() { a.sweep(run) })
+	a.done.Go(func() { a.keepUses(run) })
 	if !a.exact {
 		a.done.Go(func() { a.keepFresh(run) })
 	}
 	return nil
 }
 
-// Close writes the denials that wait and ends all work in the background. The
+// Close writes the denials and uses that wait and ends all work in the background. The
 // database stays open. It may be called again.
 func (a *Authority) Close() error {
 	a.stop()

@@ -66,6 +66,9 @@ func (a *Authority) AddKey(ctx context.Context, who Caller, user UserRef, descri
 		if err != nil {
 			return Key{}, err
 		}
+		if isCredentialID(who.Key) {
+			return Key{}, lasting(tx, who, "create access keys")
+		}
 		n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM access_key WHERE iam_user = $1 AND kind = ''`, u.ID)
 		if err != nil {
 			return Key{}, err
@@ -141,6 +144,9 @@ func (a *Authority) ChangeKey(ctx context.Context, who Caller, access string, c 
 		k, err := a.manageKey(tx, who, UpdateKey, access)
 		if err != nil {
 			return Key{}, err
+		}
+		if c.Enabled != nil && *c.Enabled && isCredentialID(who.Key) {
+			return Key{}, lasting(tx, who, "enable access keys")
 		}
 		if c.Enabled != nil {
 			k.Enabled = *c.Enabled

@@ -66,10 +66,16 @@ type verified struct {
 // Password logs in by the user part and the password of HTTP Basic, from an
 // address (with or without port) that repeated failures are counted for.
 //
+// An access credential in place of the password logs its user in, whatever the
+// user part is.
+//
 // Errors: fault.Unauthorized, alike and at the same cost whatever is wrong;
 // fault.TooMany with the time to wait (time.Duration) as Detail. A credential
 // that was verified before, and a key, are never slowed down.
 func (a *Authority) Password(ctx context.Context, userPart, password, addr string) (Caller, error) {
+	if c, ok := parseCredential(password); ok {
+		return a.byCredential(ctx, c)
+	}
 	who, _, err := a.login(ctx, userPart, password, addr)
 	if err != nil && ReasonOf(err) == Disabled {
 		err = wrongPassword() // whether the password was right is nobody's business here
@@ -145,6 +151,7 @@ func (a *Authority) recall(ctx context.Context, v verified) (Caller, bool, error
 	if err != nil || !s.good(a.now()) || s.Account != v.account || v.key == "" && s.Version != v.version {
 		return Caller{}, false, err
 	}
+	a.uses.note(v.key, a.now())
 	return s.caller(v.user, v.key), true, nil
 }
 

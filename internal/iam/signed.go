@@ -36,9 +36,9 @@ func (a *Authority) Signed(ctx context.Context, r Request) (*Signed, error) {
 	if err := a.inTime(sig); err != nil {
 		return nil, err
 	}
-	// The key of a login to the registry signs nothing.
+	// The key of a login to the registry signs nothing, nor does a credential.
 	key, err := db.One[signingSecret](ctx, a.db, `SELECT account, iam_user, secret, kind FROM access_key
-		WHERE access = $1 AND kind <> $2`, sig.access, string(loginKey))
+		WHERE access = $1 AND kind IN ($2, $3)`, sig.access, string(lastingKey), string(sessionKey))
 	if errors.Is(err, db.ErrNone) {
 		return nil, wrongKey()
 	}

@@ -20,6 +20,9 @@ type standing struct {
 	Version              int64  // of the password
 	Expires              *int64 // of the key, in microseconds
 	Org, Repo            Right
+	Limits               string // of the credential
+
+	limits *Limits // the same; nil: none
 }
 
 // ask names a standing: of a user, by a key or without one, about an
@@ -44,7 +47,8 @@ const maxStandings = 8192
 const standingQuery = `SELECT a.id, a.name, a.seq = 1, u.name, u.admin,
 		u.enabled AND a.enabled AND ($2 = '' OR coalesce(k.enabled AND (k.parent = '' OR coalesce(p.enabled, false)), false)), u.version, k.expires,
 		coalesce((SELECT g.auth FROM org_grant g WHERE g.organization = $3 AND g.iam_user = u.id), 0),
-		coalesce((SELECT g.auth FROM repo_grant g WHERE g.repository = $4 AND g.iam_user = u.id), 0)
+		coalesce((SELECT g.auth FROM repo_grant g WHERE g.repository = $4 AND g.iam_user = u.id), 0),
+		coalesce((SELECT c.limits FROM credential c WHERE c.access = k.access), '')
 	FROM iam_user u JOIN account a ON a.id = u.account
 		LEFT JOIN access_key k ON k.access = $2 AND k.iam_user = u.id LEFT JOIN access_key p ON p.access = k.parent
 	WHERE u.id = $1`
@@ -56,7 +60,8 @@ func readStanding(ctx context.Context, q db.Querier, about ask) (*standing, erro
 	if err != nil && !errors.Is(err, db.ErrNone) {
 		return nil, err
 	}
-	return &s, nil
+	s.limits, err = parseLimits(s.Limits)
+	return &s, err
 }
 
 // standing is readStanding through the cache. The account is the user's own:

@@ -18,8 +18,8 @@ const (
 // them then means nothing any more, so that nobody waits for it.
 var expiring = []struct{ look, remove string }{
 	{
-		`SELECT EXISTS (SELECT 1 FROM access_key WHERE expires <= $1 AND kind <> '')`,
-		`DELETE FROM access_key WHERE access IN (SELECT access FROM access_key WHERE expires <= $1 AND kind <> '' ORDER BY expires LIMIT $2)`,
+		`SELECT EXISTS (SELECT 1 FROM access_key WHERE expires <= $1 AND kind IN ('login', 'session'))`,
+		`DELETE FROM access_key WHERE access IN (SELECT access FROM access_key WHERE expires <= $1 AND kind IN ('login', 'session') ORDER BY expires LIMIT $2)`,
 	},
 	{
 		`SELECT EXISTS (SELECT 1 FROM revoked_token WHERE expires <= $1)`,

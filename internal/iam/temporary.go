@@ -18,6 +18,8 @@ const (
 	lastingKey keyKind = ""        // signatures and logins, until it is disabled or deleted
 	loginKey   keyKind = "login"   // a login to the registry, for a time
 	sessionKey keyKind = "session" // signatures beside its security token, for a time
+
+	credentialKey keyKind = "credential" // logins by a word of its own, until it expires, is disabled or deleted
 )
 
 // maxTemporary bounds the temporary keys of one user that have not expired.
@@ -61,7 +63,7 @@ type parentKey struct {
 // with the key or the token that the caller asked with, and with what these
 // were made with: what was lost must not live on in what it made. The account's epoch stays, since nobody has asked for the new key.
 func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporary) (time.Time, error) {
-	n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM access_key WHERE iam_user = $1 AND expires > $2`, who.User, tx.Micros())
+	n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM access_key WHERE iam_user = $1 AND expires > $2 AND kind <> $3`, who.User, tx.Micros(), string(credentialKey))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -74,7 +76,7 @@ func (a *Authority) insertTemporary(tx *db.Tx, who Caller, do Action, t temporar
 		return time.Time{}, err
 	}
 	if who.Key != "" {
-		p, err := db.One[parentKey](tx.Context(), tx, `SELECT kind, parent, expires FROM access_key WHERE access = $1`+tx.ForKeyShare(), who.Key)
+		p, err := db.One[parentKey](tx.Context(), tx, `SELECT kind, parent, expires FROM access_key WHERE access = $1 AND enabled`+tx.ForKeyShare(), who.Key)
 		if errors.Is(err, db.ErrNone) {
 			return time.Time{}, fault.New(fault.Unauthorized, "This login is not valid any more.")
 		}
@@ -139,7 +141,7 @@ func endDescendants(tx *db.Tx, ancestor string) error {
 // endTemporary removes the temporary keys that go back to a login by password:
 // whoever knew the old one must not live on in them.
 func endTemporary(tx *db.Tx, user string) error {
-	_, err := tx.Exec(`DELETE FROM access_key WHERE iam_user = $1 AND kind <> '' AND parent = ''`, user)
+	_, err := tx.Exec(`DELETE FROM access_key WHERE iam_user = $1 AND kind IN ('login', 'session') AND parent = ''`, user)
 	return err
 }
 

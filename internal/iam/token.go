@@ -167,6 +167,7 @@ func (a *Authority) Token(ctx context.Context, raw string) (Grant, error) {
 		return Grant{}, badToken(nil)
 	}
 	g.Caller = s.caller(t.user, t.key)
+	a.uses.note(t.key, now)
 	return g, nil
 }
 

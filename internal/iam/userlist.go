@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
@@ -50,7 +51,7 @@ func (a *Authority) FindUsers(ctx context.Context, who Caller, q UserQuery) (Pag
 	if q.After != "" && !isName(q.After) {
 		return Page[User]{}, fault.New(fault.PageInvalid, "The marker of a page is the name of the last user of the one before.")
 	}
-	all, err := a.Administers(ctx, who)
+	all, err := a.May(ctx, who, ListUsers, Resource{Account: who.Account})
 	if err == nil && !all {
 		err = a.Check(ctx, who, ShowUser, Resource{Account: who.Account, User: who.User})
 	}
@@ -70,4 +71,20 @@ func (a *Authority) FindUsers(ctx context.Context, who Caller, q UserQuery) (Pag
 		AND (u.enabled OR NOT $5) AND (NOT u.enabled OR NOT $6) ORDER BY u.name LIMIT $7`,
 		who.Account, q.After, q.Name, only, on, off, n+1)
 	return page(rows, n, userRow.user), err
+}
+
+// FirstAdministrator returns the name of the administrator of an account who is
+// enabled and was there first. Errors: Denied, AccountUnknown, UserUnknown.
+func (a *Authority) FirstAdministrator(ctx context.Context, who Caller, account string) (string, error) {
+	return db.View(ctx, a.db, func(tx *db.Tx) (string, error) {
+		acc, err := a.manage(tx, who, ListUsers, account, "")
+		if err != nil {
+			return "", err
+		}
+		name, err := db.One[string](tx.Context(), tx, `SELECT name FROM iam_user WHERE account = $1 AND admin AND enabled ORDER BY created, name LIMIT 1`, acc.ID)
+		if errors.Is(err, db.ErrNone) {
+			err = fault.New(fault.UserUnknown, "The account %s has no administrator: name a user.", acc.Name)
+		}
+		return name, err
+	})
 }

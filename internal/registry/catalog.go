@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
 )
 
 // Catalog lists the names of the repositories that the caller may pull from,
@@ -20,7 +22,16 @@ func (r *Registry) Catalog(ctx context.Context, who iam.Caller, after string, n 
 	if n == 0 {
 		return Page[string]{Items: []string{}}, nil
 	}
-	names, err := r.catalogOf(ctx, who, everything.behind(after), n+1)
+	limits, err := r.iam.Limits(ctx, who)
+	if err != nil {
+		return Page[string]{}, err
+	}
+	var names []string
+	if len(limits.In) == 0 {
+		names, err = r.catalogOf(ctx, who, everything.behind(after), n+1)
+	} else {
+		names, err = r.limitedCatalog(ctx, who, limits.In, after, n+1)
+	}
 	return page(names, n), err
 }
 
@@ -31,6 +42,31 @@ func (r *Registry) catalogOf(ctx context.Context, who iam.Caller, s span, n int)
 		return nil, err
 	}
 	names := slices.Concat(streams...)
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// limitedCatalog is the catalog for a credential that is limited to some
+// organizations and repositories: of each of them the first n names behind after.
+func (r *Registry) limitedCatalog(ctx context.Context, who iam.Caller, in []string, after string, n int) ([]string, error) {
+	var names []string
+	for _, name := range in {
+		switch inside := strings.Contains(name, "/"); {
+		case !inside && after < name+"0":
+			more, err := r.catalogOf(ctx, who, span{name + "/", name + "0"}.behind(after), n)
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, more...)
+		case inside && after < name:
+			err := r.May(ctx, who, oci.Name(name), iam.Pull)
+			if err == nil {
+				names = append(names, name)
+			} else if !fault.Is(err, fault.RepoUnknown) && !fault.Is(err, fault.Denied) {
+				return nil, err
+			}
+		}
+	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }

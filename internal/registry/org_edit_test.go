@@ -191,3 +191,43 @@ func TestPrivateOnAnotherNode(t *testing.T) {
 		}
 	}
 }
+
+// A credential that is limited to some names finds those in the catalog.
+func TestCatalogOfLimitedCredential(t *testing.T) {
+	w := open(t, registry.Options{OrgsPerOwner: 10})
+	for _, name := range []oci.Name{"acme/app", "acme/lib", "acme-two/app", "other/a", "other/b", "other/c"} {
+		if org := name.Organization(); org != "acme" {
+			_, err := w.CreateOrg(w.ctx, w.admin, org)
+			if err != nil && !fault.Is(err, fault.Exists) {
+				t.Fatal(err)
+			}
+		}
+		_, err := w.CreateRepo(w.ctx, w.admin, name, registry.RepoSpec{})
+		w.must(err)
+	}
+	for _, tt := range []struct{ in, want string }{
+		{"", "acme-two/app acme/app acme/lib other/a other/b other/c"}, {"acme", "acme/app acme/lib"}, {"acme/lib other", "acme/lib other/a other/b other/c"},
+		{"acme/none none other/b other/c", "other/b other/c"},
+	} {
+		c, err := w.iam.AddCredential(w.ctx, w.admin, iam.UserRef{ID: w.admin.User}, iam.NewCredential{Limits: iam.Limits{In: strings.Fields(tt.in)}})
+		w.must(err)
+		who := w.login("any", c.Secret)
+		for _, n := range []int{1, 2, 100} {
+			var got []string
+			for after := ""; ; after = got[len(got)-1] {
+				p, err := w.Catalog(w.ctx, who, after, n)
+				w.must(err)
+				if got = append(got, p.Items...); !p.More {
+					break
+				}
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("%q in pages of %d: %q, want %s", tt.in, n, got, tt.want)
+			}
+		}
+		_, err = w.ListRepos(w.ctx, who, registry.RepoFilter{}, registry.Order{}, registry.Window{Limit: 10})
+		if (err == nil) != (tt.in == "") {
+			t.Errorf("%q lists repositories: %v", tt.in, err)
+		}
+	}
+}

@@ -35,6 +35,7 @@ type Config struct {
 	Quotas         Quotas
 	Sharing        Sharing
 	Logins         Logins
+	Credentials    Credentials
 	Triggers       Triggers
 	Outbound       Outbound
 	Storage        Storage
@@ -124,6 +125,12 @@ type Sharing struct {
 // Logins to the registry that clients ask the management API for.
 type Logins struct{ Life time.Duration }
 
+// Credentials that users make for themselves to log in by.
+type Credentials struct {
+	MaxLife        time.Duration // of those that expire
+	AllowUnlimited bool          // some may never
+}
+
 // Triggers that change workloads in clusters.
 type Triggers struct {
 	Deadline    time.Duration // of a rollout without progress
@@ -188,6 +195,7 @@ func Default() Config {
 		Retention:     Retention{Days: 365, Num: 1000},
 		Quotas:        Quotas{Shares: 500},
 		Logins:        Logins{Life: 24 * time.Hour},
+		Credentials:   Credentials{MaxLife: 365 * 24 * time.Hour},
 		Triggers:      Triggers{Deadline: 10 * time.Minute},
 		Storage:       Storage{ReserveBytes: 1 << 30, ReservePercent: 2},
 		Errors:        errorList,
@@ -242,6 +250,8 @@ func (c *Config) Keys() []Key {
 		{"quotas.shares", (*intValue)(&c.Quotas.Shares), "`number` of accounts and organizations that one repository is shared with, 0 for any"},
 		{"sharing.allow_unknown_targets", (*boolValue)(&c.Sharing.AllowUnknownTargets), "a repository may be shared with an account that does not exist yet"},
 		{"logins.life", (*durationValue)(&c.Logins.Life), "`time` a login command is good for"},
+		{"credentials.max_life", (*durationValue)(&c.Credentials.MaxLife), "`time` an access credential is good for at most"},
+		{"credentials.allow_unlimited", (*boolValue)(&c.Credentials.AllowUnlimited), "access credentials may never expire"},
 		{"triggers.deadline", (*durationValue)(&c.Triggers.Deadline), "`time` without progress after which a rollout has failed, where the workload does not say"},
 		{"triggers.insecure_tls", (*boolValue)(&c.Triggers.InsecureTLS), "accounts may register clusters whose certificates are not checked"},
 		{"outbound.allow", (*prefixesValue)(&c.Outbound.Allow), "`networks` that targets chosen by users may be in although they are loopback or link-local"},

@@ -62,7 +62,8 @@ func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err 
 	}
 	if c.iam, err = iam.New(ctx, c.db, iam.Options{
 		Master: master.bytes, Region: cfg.Region, TokenLife: cfg.Tokens.Life, APITokenLife: cfg.Tokens.ManagementLife,
-		RefuseReplay: cfg.Signatures.RefuseReplay, UsersCreate: cfg.Organizations.UsersCreate, Log: log,
+		RefuseReplay: cfg.Signatures.RefuseReplay, UsersCreate: cfg.Organizations.UsersCreate,
+		CredentialMaxLife: cfg.Credentials.MaxLife, CredentialUnlimited: cfg.Credentials.AllowUnlimited, Log: log,
 	}); err != nil {
 		other := errors.Is(err, iam.ErrOtherMaster)
 		sealed = !other && !errors.Is(err, iam.ErrNotBegun)

@@ -43,6 +43,7 @@ func endpoints() []endpoint {
 		CreateAccount.endpoint(), ListAccounts.endpoint(), EnableAccount.endpoint(), ChangeAccount.endpoint(), ShowSettings.endpoint(),
 		CreateUser.endpoint(), ListUsers.endpoint(), SetPassword.endpoint(), EnableUser.endpoint(), SetAdmin.endpoint(), DeleteUser.endpoint(), ChangeUser.endpoint(),
 		CreateKey.endpoint(), ListKeys.endpoint(), EnableKey.endpoint(), DeleteKey.endpoint(), ChangeKey.endpoint(), RotateSigning.endpoint(),
+		CreateCredential.endpoint(), ListCredentials.endpoint(), EnableCredential.endpoint(), DeleteCredential.endpoint(),
 		CreateOrg.endpoint(), ChangeOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		CreateChartGroup.endpoint(), ListChartGroups.endpoint(), DeleteChartGroup.endpoint(), ListCharts.endpoint(),

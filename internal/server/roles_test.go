@@ -229,6 +229,13 @@ var whoMay = map[string]row{
 	"RunChartMirror":          {manageOrg, "", "", 404, "4040113"},
 	"DeleteGroupChartVersion": {manageOrg, "version=9.9.9", "", 404, "4040048"},
 
+	// One's own, and to administrators those of others: what is asked for is of nobody.
+	"CreateAccessCredential": {login, "", noJSON, 400, badBody},
+	"ListAccessCredentials":  {login, "", "", 200, ""},
+	"ShowAccessCredential":   {administer, "", "", 404, "4040113"},
+	"UpdateAccessCredential": {administer, "", `{"enabled":false}`, 404, "4040113"},
+	"DeleteAccessCredential": {administer, "", "", 404, "4040113"},
+
 	"ShowDomainSettings":   {login, "", "", 200, ""},
 	"UpdateDomainSettings": {administer, "", noJSON, 400, badBody},
 
@@ -385,7 +392,7 @@ func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
 		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "webhook_id": "77", "delivery_id": "dlv_none", "region": "none",
-		"group": "team", "chart": "app", "version": "1.0.0",
+		"credential": "000000000000", "group": "team", "chart": "app", "version": "1.0.0",
 	}
 	for _, c := range changes {
 		for pair := range strings.FieldsSeq(c) {

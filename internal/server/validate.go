@@ -106,6 +106,7 @@ func (c *Config) ranges() []span {
 		{"quotas.tags", int64(c.Quotas.Tags), 0, 1 << 31, number},
 		{"quotas.shares", int64(c.Quotas.Shares), 0, 10000, number},
 		between("logins.life", c.Logins.Life, time.Minute, 365*day),
+		between("credentials.max_life", c.Credentials.MaxLife, time.Hour, 100*365*day),
 		between("triggers.deadline", c.Triggers.Deadline, time.Second, time.Hour),
 		{"storage.reserve_bytes", int64(c.Storage.ReserveBytes), 0, 1 << 50, size},
 		{"storage.reserve_percent", int64(c.Storage.ReservePercent), 0, 50, number},

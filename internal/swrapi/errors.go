@@ -28,6 +28,7 @@ const (
 	aSync
 	aLogin
 	anArchive
+	aCredential
 )
 
 // wire is how a fault looks from outside.
@@ -101,6 +102,10 @@ var particular = map[subject]map[fault.Code]wire{
 	aTrigger:  {fault.Exists: {http.StatusBadRequest, badParameter}},
 	aRetention: {
 		fault.Exists: {http.StatusBadRequest, badParameter},
+	},
+	aCredential: {
+		fault.KeyUnknown: {http.StatusNotFound, resourceUnknown},
+		fault.Quota:      {http.StatusBadRequest, badParameter},
 	},
 	anArchive: {
 		fault.UploadInvalid: {http.StatusConflict, busy},

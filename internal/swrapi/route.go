@@ -42,6 +42,7 @@ func routes() [][]route {
 		shareRoutes,
 		sharedRoutes,
 		loginRoutes,
+		credentialRoutes,
 		accountRoutes,
 		settingsRoutes,
 		jobRoutes,

@@ -7,14 +7,16 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"strings"
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 )
 
-// Authenticator finds out who sends a request of the management APIs. The two
-// credentials are a token, in X-Auth-Token, and a signature by an access key,
-// in Authorization; where a request has both the token counts. Errors:
+// Authenticator finds out who sends a request of the management APIs. The
+// credentials are a token or an access credential, in X-Auth-Token, and an
+// access credential (Bearer) or a signature by an access key, in Authorization;
+// where a request has both the first counts. Errors:
 //
 //   - fault.Unauthorized, whose Detail is an iam.Reason, for every credential
 //     that is not good, and for an Authorization that is no signature;
@@ -53,7 +55,7 @@ func (a *Authenticator) Identify(r *http.Request, limit int64) (who iam.Caller, 
 	}
 	if c.signed == nil && len(body) > 0 {
 		// A body may take its time to come: the token may be over by now.
-		if c.caller, err = a.iam.APICaller(r.Context(), r.Header.Get(tokenHeader)); err != nil {
+		if c.caller, err = a.iam.APICaller(r.Context(), c.token); err != nil {
 			return iam.Caller{}, nil, true, err
 		}
 	}
@@ -109,6 +111,7 @@ func (a *Authenticator) IdentifyStream(r *http.Request) (who iam.Caller, body io
 // the body to be verified.
 type credential struct {
 	caller iam.Caller
+	token  string
 	signed *iam.Signed
 }
 
@@ -125,16 +128,34 @@ func (a *Authenticator) credential(r *http.Request) (c credential, known bool, e
 		if len(tokens) > 1 {
 			return c, true, fault.New(fault.Unauthorized, "X-Auth-Token comes twice.").With(iam.WrongToken)
 		}
-		c.caller, err = a.iam.APICaller(r.Context(), tokens[0])
+		c.token = tokens[0]
+		c.caller, err = a.iam.APICaller(r.Context(), c.token)
 		return c, true, err
 	}
-	if len(r.Header["Authorization"]) == 0 {
+	given := r.Header["Authorization"]
+	if len(given) == 0 {
 		return c, false, nil
+	}
+	if token, ok := bearer(given[0]); ok {
+		if len(given) > 1 {
+			return c, true, fault.New(fault.Unauthorized, "Authorization comes twice.").With(iam.WrongToken)
+		}
+		c.token = token
+		c.caller, err = a.iam.APICaller(r.Context(), c.token)
+		return c, true, err
 	}
 	c.signed, err = a.iam.Signed(r.Context(), iam.Request{
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Hosts: a.origin.hosts(r), Header: r.Header,
 	})
 	return c, true, err
+}
+
+// bearer returns the access credential of an Authorization. Whatever else may
+// follow that scheme is no credential here.
+func bearer(authorization string) (string, bool) {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	token = strings.TrimSpace(token)
+	return token, strings.EqualFold(scheme, "Bearer") && iam.IsCredential(token)
 }
 
 // scope refuses to work in the name of a project or an account that is not the

@@ -101,6 +101,57 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// An access credential stands in both places, and ends between the headers and
+// the body too.
+func TestIdentifyCredential(t *testing.T) {
+	g := keep(t)
+	alice := iam.Caller{Account: g.alice.Account, AccountName: g.alice.AccountName, User: g.alice.ID, UserName: g.alice.Name}
+	c, err := g.iam.AddCredential(t.Context(), alice, iam.UserRef{ID: g.alice.ID}, iam.NewCredential{})
+	g.must(err)
+	asked := func(header, value string, body io.Reader) error {
+		r := httptest.NewRequest("POST", "/v2/x", body)
+		r.Header.Set(header, value)
+		who, _, known, err := g.Identify(r, 10)
+		if err == nil && (!known || who.User != g.alice.ID || who.Key != c.ID) {
+			t.Errorf("%s: %v %v", header, who, known)
+		}
+		return err
+	}
+	for header, value := range map[string]string{"X-Auth-Token": c.Secret, "Authorization": "Bearer " + c.Secret} {
+		g.must(asked(header, value, strings.NewReader("body")))
+	}
+	g.must(asked("Authorization", "bearer  "+c.Secret, strings.NewReader("")))
+	off, on := false, true
+	turn := func(enabled *bool) {
+		_, err := g.iam.ChangeCredential(t.Context(), alice, c.ID, iam.CredentialChange{Enabled: enabled})
+		g.must(err)
+	}
+	for header, value := range map[string]string{"X-Auth-Token": c.Secret, "Authorization": "Bearer " + c.Secret} {
+		turn(&on)
+		slow := &meanwhile{Reader: strings.NewReader("body"), do: func() { turn(&off) }}
+		if err := asked(header, value, slow); iam.ReasonOf(err) != iam.WrongToken {
+			t.Errorf("%s: it was disabled while the body came: %v", header, err)
+		}
+		if err := asked(header, value, strings.NewReader("")); iam.ReasonOf(err) != iam.WrongToken {
+			t.Errorf("%s: it is disabled: %v", header, err)
+		}
+	}
+}
+
+// meanwhile does something before the first byte is read.
+type meanwhile struct {
+	io.Reader
+	do func()
+}
+
+func (m *meanwhile) Read(p []byte) (int, error) {
+	if m.do != nil {
+		m.do()
+		m.do = nil
+	}
+	return m.Reader.Read(p)
+}
+
 func TestIdentifyRefuses(t *testing.T) {
 	g := keep(t)
 	basic := httptest.NewRequest("GET", "/", nil)

@@ -116,6 +116,30 @@ func (s *Server) AccessKey(t testing.TB, account, user string) AccessKey {
 	return key
 }
 
+// A Credential is an access credential of a user.
+type Credential struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
+	s      *Server
+}
+
+// Credential makes an access credential of a user; more are flags of the
+// command, such as --use pull.
+func (s *Server) Credential(t testing.TB, user string, more ...string) Credential {
+	t.Helper()
+	c := Credential{s: s}
+	if err := json.Unmarshal(s.must(t, "", append([]string{"credential", "create", "--user", user, "--output", "json"}, more...)...), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Do disables, enables or deletes the credential.
+func (c Credential) Do(t testing.TB, what string) {
+	t.Helper()
+	c.s.must(t, "", "credential", what, c.ID)
+}
+
 // Account makes an account with an administrator of the same name.
 func (s *Server) Account(t testing.TB, name string) Login {
 	t.Helper()

@@ -76,7 +76,13 @@ func (h *Home) RunInput(input, name string, args ...string) string {
 // Fails runs a command that must fail, and returns what it said.
 func (h *Home) Fails(name string, args ...string) string {
 	h.t.Helper()
-	out, problem, err := h.run("", name, args...)
+	return h.FailsInput("", name, args...)
+}
+
+// FailsInput is Fails with a standard input.
+func (h *Home) FailsInput(input, name string, args ...string) string {
+	h.t.Helper()
+	out, problem, err := h.run(input, name, args...)
 	if err == nil {
 		h.t.Fatalf("%s %s succeeded, and should not have\n%s%s", name, strings.Join(args, " "), out, problem)
 	}
