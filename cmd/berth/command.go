@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), chartCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), credentialCommands(), grantCommands(), accountCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), chartCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), credentialCommands(), guideCommands(), grantCommands(), accountCommands(),
 		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), webhookCommands(), jobCommands(), otherCommands(),
 	)
 }
@@ -51,6 +51,7 @@ type options struct {
 	region        regionFlags
 	undo          undoing
 	credential    credentialFlags
+	lang          string
 }
 
 // settable are the texts that the commands called set change; nil: left out.

@@ -72,6 +72,32 @@ func BenchmarkKey(b *testing.B) {
 	})
 }
 
+func BenchmarkCredential(b *testing.B) {
+	benchmark(b, func(w *world, on Resource) func() error {
+		c := w.credential(w.alice, NewCredential{Limits: Limits{Only: PullOnly, In: []string{"team"}}})
+		return func() error {
+			who, err := w.Password(b.Context(), "any", c.Secret, "192.0.2.1:5000")
+			if err != nil {
+				return err
+			}
+			return w.Check(b.Context(), who, Pull, on)
+		}
+	})
+}
+
+func BenchmarkCredentialToken(b *testing.B) {
+	benchmark(b, func(w *world, on Resource) func() error {
+		who, err := w.bearer(w.credential(w.alice, NewCredential{}))
+		w.must(err)
+		t, err := w.Issue(b.Context(), who, pullPush(on.Name))
+		w.must(err)
+		return func() error {
+			_, err := w.Token(b.Context(), t.Value)
+			return err
+		}
+	})
+}
+
 func BenchmarkPermits(b *testing.B) {
 	g := Grant{Access: pullPush("team/app")}
 	b.ReportAllocs()

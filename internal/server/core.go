@@ -37,11 +37,12 @@ type core struct {
 	triggers *trigger.Triggers
 	charts   *chart.Charts
 	region   string
+	address  string // by which clients reach the registry
 }
 
 // openCore opens database and storage under an existing data directory.
 func openCore(ctx context.Context, cfg *Config, log *slog.Logger) (_ *core, err error) {
-	c := &core{region: cfg.Region}
+	c := &core{region: cfg.Region, address: publicURL(cfg, cfg.Listen)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())

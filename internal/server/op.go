@@ -45,6 +45,7 @@ func endpoints() []endpoint {
 		CreateKey.endpoint(), ListKeys.endpoint(), EnableKey.endpoint(), DeleteKey.endpoint(), ChangeKey.endpoint(), RotateSigning.endpoint(),
 		CreateCredential.endpoint(), ListCredentials.endpoint(), EnableCredential.endpoint(), DeleteCredential.endpoint(),
 		CreateOrg.endpoint(), ChangeOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
+		ShowGuide.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
 		CreateChartGroup.endpoint(), ListChartGroups.endpoint(), DeleteChartGroup.endpoint(), ListCharts.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),

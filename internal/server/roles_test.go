@@ -236,6 +236,8 @@ var whoMay = map[string]row{
 	"UpdateAccessCredential": {administer, "", `{"enabled":false}`, 404, "4040113"},
 	"DeleteAccessCredential": {administer, "", "", 404, "4040113"},
 
+	"ShowGuide": {login, "guide=login", "", 200, ""},
+
 	"ShowDomainSettings":   {login, "", "", 200, ""},
 	"UpdateDomainSettings": {administer, "", noJSON, 400, badBody},
 
@@ -392,7 +394,7 @@ func (w *town) fill(pattern, role string, changes ...string) string {
 	values := map[string]string{
 		"namespace": "acme", "repository": "app", "tag": "v1", "project_id": w.project[role], "resource_type": "store", "frequency": "daily",
 		"access_domain": "other", "share_id": "77", "trigger": "none", "cluster": "none", "retention_id": "77", "upload_id": "none", "archive_id": "none", "job_id": "77", "webhook_id": "77", "delivery_id": "dlv_none", "region": "none",
-		"credential": "000000000000", "group": "team", "chart": "app", "version": "1.0.0",
+		"credential": "000000000000", "guide": "login", "group": "team", "chart": "app", "version": "1.0.0",
 	}
 	for _, c := range changes {
 		for pair := range strings.FieldsSeq(c) {

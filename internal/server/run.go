@@ -64,6 +64,7 @@ func Run(ctx context.Context, cfg Config, o Outlets) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
+	c.address = publicURL(&cfg, public.Addr().String())
 	if o.Opened != nil {
 		o.Opened()
 	}

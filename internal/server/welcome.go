@@ -14,7 +14,7 @@ import (
 // welcome tells who started the server, after a first start, everything that a
 // first push needs, and always, as its last line, where the server is.
 func welcome(o Outlets, cfg *Config, addr net.Addr, first *firstStart) error {
-	url := publicURL(cfg, addr)
+	url := publicURL(cfg, addr.String())
 	text := "Berth serves " + url + "\n"
 	if first != nil {
 		_, host, _ := strings.Cut(url, "://")
@@ -67,7 +67,7 @@ func shellWord(s string) string {
 }
 
 // publicURL is an address that works on this machine, or the configured one.
-func publicURL(cfg *Config, addr net.Addr) string {
+func publicURL(cfg *Config, addr string) string {
 	if cfg.ExternalURL != "" {
 		return strings.TrimRight(cfg.ExternalURL, "/")
 	}
@@ -75,9 +75,9 @@ func publicURL(cfg *Config, addr net.Addr) string {
 	if cfg.TLS.Cert != "" {
 		scheme = "https"
 	}
-	host, port, err := net.SplitHostPort(addr.String())
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return scheme + "://" + addr.String()
+		return scheme + "://" + addr
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "localhost"

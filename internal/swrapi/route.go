@@ -43,6 +43,7 @@ func routes() [][]route {
 		sharedRoutes,
 		loginRoutes,
 		credentialRoutes,
+		guideRoutes,
 		accountRoutes,
 		settingsRoutes,
 		jobRoutes,
