@@ -462,3 +462,41 @@ func TestDoneRolledBack(t *testing.T) {
 	w.add(q, job.New{Kind: "k", Key: "a"})
 	w.until("the job is gone", func() bool { return len(w.list(q, job.Filter{})) == 0 })
 }
+
+// What becomes due while the queue looks is not passed over until it looks
+// again for another reason, which on SQLite may take a minute.
+func TestDueDuringALook(t *testing.T) {
+	w := open(t)
+	pause := 0
+	const attempts = 150
+	kind := job.Kind{Name: "k",
+		Pause: func(int) time.Duration {
+			pause = (pause + 37) % 1000
+			return time.Duration(pause) * time.Microsecond
+		},
+		Run: func(_ context.Context, j *job.Job) error {
+			if j.Attempts < attempts {
+				return errors.New("once more")
+			}
+			return nil
+		},
+	}
+	// Each kind that is looked for makes a look longer.
+	kinds := []job.Kind{kind}
+	for i := range 10 {
+		kinds = append(kinds, job.Kind{Name: fmt.Sprint("other-", i), Run: func(context.Context, *job.Job) error { return nil }})
+	}
+	q, _ := w.node(kinds...)
+	w.add(q, job.New{Kind: "k", Key: "a"})
+	for before, since := -1, time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		jobs := w.list(q, job.Filter{})
+		if len(jobs) == 0 {
+			return
+		}
+		if n := jobs[0].Attempts; n != before {
+			before, since = n, time.Now()
+		} else if time.Since(since) > 20*time.Second {
+			t.Fatalf("nothing for 20 s after the %dth attempt", n)
+		}
+	}
+}

@@ -47,12 +47,13 @@ func (q *Queue) Run(ctx context.Context) error {
 		case <-timer.C:
 		case <-q.wake:
 		}
+		looked := time.Now()
 		for _, l := range q.order {
 			if err := q.begin(ctx, l, &work); err != nil && ctx.Err() == nil {
 				q.log.WarnContext(ctx, "jobs were not claimed; it is tried again", "kind", l.Name, "err", err)
 			}
 		}
-		timer.Reset(q.untilDue(ctx))
+		timer.Reset(q.untilDue(ctx, looked))
 	}
 }
 
@@ -60,14 +61,15 @@ func (q *Queue) update(ctx context.Context, fn func(*db.Tx) (int64, error)) (int
 	return db.Update(ctx, q.db, fn)
 }
 
-// untilDue is the time until the next look. A job that waits for a worker is
-// due already: the worker wakes the queue when it is free.
-func (q *Queue) untilDue(ctx context.Context) time.Duration {
+// untilDue is the time until the next look. A job that waits for a worker was
+// due before looked, when the last look began: the worker wakes the queue when
+// it is free. One that became due during the look may have been passed over.
+func (q *Queue) untilDue(ctx context.Context, looked time.Time) time.Duration {
 	wait := poll
 	if q.db.Exact() {
 		wait = idle
 	}
-	due, err := db.One[*int64](ctx, q.db, `SELECT min(due) FROM job WHERE state <> 'dead' AND due > $1`, time.Now().UnixMicro())
+	due, err := db.One[*int64](ctx, q.db, `SELECT min(due) FROM job WHERE state <> 'dead' AND due > $1`, looked.UnixMicro())
 	if err != nil || due == nil {
 		return wait
 	}

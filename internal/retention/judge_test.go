@@ -206,9 +206,11 @@ func TestPlanProperties(t *testing.T) {
 		left := slices.DeleteFunc(slices.Clone(tags), func(x retention.Tag) bool { return some[x.Name] })
 		rest, again := plan(t, p, left)
 		for i, v := range again {
-			k := slices.Index(sorted, rest[i])
-			if v != verdicts[k] {
-				t.Fatalf("%s: %+v, before %+v", rest[i].Name, v, verdicts[k])
+			// What an exception saves, and by which rule, depends on what is
+			// left to be counted; what goes, goes for the same reason.
+			before := verdicts[slices.Index(sorted, rest[i])]
+			if v.Delete != before.Delete || v.Delete && v != before {
+				t.Fatalf("%s: %+v, before %+v", rest[i].Name, v, before)
 			}
 		}
 	})
