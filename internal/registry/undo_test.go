@@ -237,11 +237,11 @@ func TestWindowChanges(t *testing.T) {
 // With images that stay, only the list of what can come back ends.
 func TestDeletedTagsOfImagesThatStay(t *testing.T) {
 	t.Parallel()
-	w := open(t, registry.Options{Grace: time.Microsecond, Undelete: 300 * time.Millisecond, KeepUntagged: true})
+	w := open(t, registry.Options{Grace: time.Microsecond, Undelete: 1500 * time.Millisecond, KeepUntagged: true})
 	old := w.push(app, "v", w.image(app, "old", 10))
 	now := w.push(app, "v", w.image(app, "now", 10))
 	w.wantDeleted("v " + string(old))
-	time.Sleep(310 * time.Millisecond)
+	time.Sleep(1510 * time.Millisecond)
 	w.wantDeleted()
 	w.collect()
 	_, err := w.RestoreTag(w.ctx, w.admin, app, "v", old, true)

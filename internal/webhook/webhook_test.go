@@ -130,7 +130,7 @@ func TestAgain(t *testing.T) {
 
 // It ends: where the receiver says so, and after the days for which it is tried.
 func TestGivenUp(t *testing.T) {
-	w := open(t, webhook.Options{GiveUp: 50 * time.Millisecond}, false)
+	w := open(t, webhook.Options{GiveUp: 2 * time.Second, Pause: func(int) time.Duration { return 100 * time.Millisecond }}, false)
 	gone := receive(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
 	broken := receive(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	one, two := w.hook("gone", gone.URL, "", ""), w.hook("broken", broken.URL, "", "")
@@ -138,7 +138,7 @@ func TestGivenUp(t *testing.T) {
 	if d := w.until(one, "it is given up", is(registry.DeliveryFailed)); d.Attempts != 1 || d.Status != 410 {
 		t.Errorf("%+v", d)
 	}
-	if d := w.until(two, "it is given up", is(registry.DeliveryFailed)); d.Attempts < 2 || !strings.Contains(d.Error, "Given up after 50ms") || !strings.Contains(d.Error, "418") {
+	if d := w.until(two, "it is given up", is(registry.DeliveryFailed)); d.Attempts < 2 || !strings.Contains(d.Error, "Given up after 2s") || !strings.Contains(d.Error, "418") {
 		t.Errorf("%+v", d)
 	}
 }
