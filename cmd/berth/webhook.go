@@ -42,8 +42,8 @@ func listWebhooks(c *call) (result, error) {
 	list, err := with(c, func(l *server.Local) ([]server.Webhook, error) {
 		return server.Call(c.ctx, l, server.ListWebhooks, server.WebhookOf{In: c.args[0]})
 	})
-	return result{value: list, table: rows([]string{"ID", "NAME", "ENABLED", "EVENTS", "TAGS", "URL", "SINCE", "BY"}, list, func(w server.Webhook) []string {
-		return []string{strconv.FormatInt(w.ID, 10), w.Name, yes(w.Enabled), strings.Join(w.Events, ","), w.Pattern, w.URL, when(w.Created), w.Creator}
+	return result{value: list, table: rows([]string{"ID", "NAME", "ENABLED", "EVENTS", "TAGS", "URL", "WAITING", "RESTS UNTIL", "SINCE", "BY"}, list, func(w server.Webhook) []string {
+		return []string{strconv.FormatInt(w.ID, 10), w.Name, yes(w.Enabled), strings.Join(w.Events, ","), w.Pattern, w.URL, strconv.FormatInt(w.Waiting, 10), ifWhen(w.Resting), when(w.Created), w.Creator}
 	})}, err
 }
 

@@ -79,7 +79,7 @@ func (r *told) has(tag string) bool {
 // every push that it acknowledged, of each under one id.
 func TestWebhooksSurviveKill(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { hooksSurvive(t, berthtest.Options{}, 12) })
-	// There the next process waits until the claims of the dead one end, a minute later.
+	// There the next process waits until the claims of the dead one end.
 	t.Run("postgres", func(t *testing.T) { hooksSurvive(t, berthtest.Options{Postgres: true}, 3) })
 }
 

@@ -16,8 +16,8 @@ import (
 
 // How jobs are claimed.
 const (
-	lease    = time.Minute      // for which a process says that it is at work
-	beat     = 15 * time.Second // between two times that it says so
+	lease    = 20 * time.Second // for which a process says that it is at work
+	beat     = 5 * time.Second  // between two times that it says so
 	poll     = time.Second      // between two looks for what other nodes queued
 	idle     = time.Minute      // between two looks where this process is the only one
 	leaving  = 10 * time.Second // for what runs when the process ends
@@ -268,13 +268,18 @@ func (q *Queue) finish(ctx context.Context, l *lane, j *Job, failed error, ended
 		case ended: // the process: that is not the job's fault
 			due, attempts = tx.Micros(), attempts-1
 		}
-		// One that came meanwhile does the same, for what is newer.
+		// One that came meanwhile does the same, for what is newer: later where
+		// this one failed, not later where it only waits.
 		newer, err := db.All[int64](tx.Context(), tx, `SELECT id FROM job WHERE kind = $1 AND key = $2 AND state = 'waiting'`, j.Kind, j.Key)
 		if err != nil {
 			return none, err
 		}
 		if len(newer) > 0 {
-			_, err := tx.Exec(`UPDATE job SET due = CASE WHEN due < $2 THEN $2 ELSE due END, error = $3 WHERE id = $1`, newer[0], due, text(failed))
+			later := `CASE WHEN due < $2 THEN $2 ELSE due END`
+			if again {
+				later = `CASE WHEN due > $2 THEN $2 ELSE due END`
+			}
+			_, err := tx.Exec(`UPDATE job SET due = `+later+`, error = $3 WHERE id = $1`, newer[0], due, text(failed))
 			if err != nil {
 				return none, err
 			}

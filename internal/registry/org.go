@@ -211,6 +211,9 @@ func (r *Registry) dropOrg(tx *db.Tx, who iam.Caller, o orgRow) error {
 	if !errors.Is(err, db.ErrNone) {
 		return err
 	}
+	if err := r.dropHooks(tx, scopeOfOrg(o), o.Name); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(`DELETE FROM organization WHERE id = $1`, o.ID); err != nil {
 		return err
 	}

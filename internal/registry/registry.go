@@ -37,6 +37,7 @@ type Options struct {
 	ChartMax      int64         // bytes of a chart; default 20 MiB
 	MaxGroups     int           // chart groups of one account; 0: no limit
 	CacheBytes    int64         // memory for manifests that are read often; default 32 MiB
+	MaxDeliveries int           // that wait for one webhook: beyond it the oldest are given up; default 10,000
 	Retention     retention.Limits
 	CheckURL      func(string) error // whether an address may be called; a fault says why not. nil: every one may
 	Jobs          *job.Queue         // that rules put their work into; nil: one that nobody runs
@@ -85,6 +86,9 @@ func New(d *db.DB, a *iam.Authority, s *blob.Store, o Options) *Registry {
 	}
 	if o.ChartMax == 0 {
 		o.ChartMax = 20 << 20
+	}
+	if o.MaxDeliveries == 0 {
+		o.MaxDeliveries = 10_000
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 32 << 20

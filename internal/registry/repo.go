@@ -423,7 +423,7 @@ func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name
 		if _, err := tx.Exec(`DELETE FROM share WHERE repository = $1`, rp.ID); err != nil {
 			return none, err
 		}
-		if err := dropRules(tx, rp.ID); err != nil {
+		if err := r.dropRules(tx, rp); err != nil {
 			return none, err
 		}
 		if _, err := tx.Exec(`UPDATE repository SET path = $2, organization = 0, public = false, shares = 0 WHERE id = $1`, rp.ID, fmt.Sprintf("!%d", rp.ID)); err != nil {

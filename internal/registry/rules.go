@@ -44,13 +44,13 @@ func ruleOf[T any](ctx context.Context, q db.Querier, unknown error, query strin
 
 // dropRules removes the rules of a repository that is being deleted. Their
 // number is bounded; what came of them is the collector's to remove.
-func dropRules(tx *db.Tx, repo int64) error {
-	for _, table := range []string{"repo_trigger", "repo_retention", "repo_sync", "webhook"} {
-		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE repository = $1`, repo); err != nil {
+func (r *Registry) dropRules(tx *db.Tx, rp repoRow) error {
+	for _, table := range []string{"repo_trigger", "repo_retention", "repo_sync"} {
+		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE repository = $1`, rp.ID); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.dropHooks(tx, scopeOfRepo(rp), rp.Path)
 }
 
 // dropHistories removes some of what came of the rules of a deleted

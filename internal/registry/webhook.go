@@ -32,6 +32,14 @@ func (p HookPlace) String() string {
 	return "organization " + p.Org
 }
 
+// about is how a job names a webhook of the place.
+func (p HookPlace) about(name string) string {
+	if p.Repo != "" {
+		return string(p.Repo) + " webhook " + name
+	}
+	return p.Org + " webhook " + name
+}
+
 // A Webhook tells an address of others what happens in a place.
 type Webhook struct {
 	ID          int64
@@ -44,6 +52,15 @@ type Webhook struct {
 	CreatorName string
 	Created     time.Time
 	Updated     time.Time
+	HookState
+}
+
+// HookState is how a webhook fares.
+type HookState struct {
+	Waiting  int64     // deliveries that are to be sent
+	Dropped  int64     // deliveries that were given up because too many waited
+	Failures int64     // times that there was no answer, since there was one
+	Resting  time.Time // until when nothing is sent; zero: something may be
 }
 
 // WebhookPatch changes the members that are not nil.
@@ -69,12 +86,18 @@ type webhookRow struct {
 	Enabled                bool
 	CreatorName            string
 	Created, Updated       int64
+	Waiting, Dropped       int64
+	Failures, Resting      int64
 }
 
-const webhookColumns = `id, name, url, ca, pattern, events, enabled, creator_name, created, updated`
+const webhookColumns = `id, name, url, ca, pattern, events, enabled, creator_name, created, updated, waiting, dropped, failures, resting`
 
 func (w webhookRow) webhook() Webhook {
-	return Webhook{w.ID, w.Name, w.URL, w.CA, event.Kind(w.Events), w.Pattern, w.Enabled, w.CreatorName, fromMicros(w.Created), fromMicros(w.Updated)}
+	state := HookState{Waiting: w.Waiting, Dropped: w.Dropped, Failures: w.Failures}
+	if w.Resting > 0 {
+		state.Resting = fromMicros(w.Resting)
+	}
+	return Webhook{w.ID, w.Name, w.URL, w.CA, event.Kind(w.Events), w.Pattern, w.Enabled, w.CreatorName, fromMicros(w.Created), fromMicros(w.Updated), state}
 }
 
 // hookScope is a place as rows know it.
@@ -333,9 +356,12 @@ func (r *Registry) UpdateWebhook(ctx context.Context, who iam.Caller, p HookPlac
 					return err
 				}
 			}
-			_, err = tx.Exec(`UPDATE webhook SET url = $2, ca = $3, pattern = $4, events = $5, enabled = $6, updated = $7 WHERE id = $1`,
-				id, w.URL, w.CA, w.Pattern, int64(w.Events), w.Enabled, tx.Micros())
-			return err
+			// What is different may be what the receiver failed for.
+			if _, err := tx.Exec(`UPDATE webhook SET url = $2, ca = $3, pattern = $4, events = $5, enabled = $6, updated = $7, failures = 0, resting = 0 WHERE id = $1`,
+				id, w.URL, w.CA, w.Pattern, int64(w.Events), w.Enabled, tx.Micros()); err != nil || row.Waiting == 0 {
+				return err
+			}
+			return r.addHookJob(tx, s.account, id, p.about(w.Name), tx.Micros())
 		})
 	})
 }
@@ -347,16 +373,35 @@ func set[T any](to, from *T) {
 	}
 }
 
-// DeleteWebhook removes a webhook, what was delivered to it, and what waits to be.
+// DeleteWebhook removes a webhook. What was delivered to it, and what waits to
+// be, is not sent or shown any more, and goes a little later.
 // Errors: RuleUnknown, OrgUnknown, RepoUnknown, Denied, Unauthorized.
 func (r *Registry) DeleteWebhook(ctx context.Context, who iam.Caller, p HookPlace, id int64) error {
 	return r.update(ctx, func(tx *db.Tx) error {
 		return r.onHooks(tx, who, p, iam.DeleteWebhook, strconv.FormatInt(id, 10), func(s hookScope) error {
-			n, err := tx.Exec(`DELETE FROM webhook WHERE id = $1 AND scope = $2`, id, s.key)
-			if err == nil && n == 0 {
-				err = hookUnknown(p, id)
+			name, err := ruleOf[string](tx.Context(), tx, hookUnknown(p, id), `DELETE FROM webhook WHERE id = $1 AND scope = $2 RETURNING name`, id, s.key)
+			if err != nil {
+				return err
 			}
-			return err
+			return r.addHookJob(tx, s.account, id, p.about(name), tx.Micros())
 		})
 	})
+}
+
+// dropHooks removes the webhooks of a place that is being deleted.
+func (r *Registry) dropHooks(tx *db.Tx, s hookScope, place string) error {
+	type row struct {
+		ID   int64
+		Name string
+	}
+	hooks, err := db.All[row](tx.Context(), tx, `DELETE FROM webhook WHERE scope = $1 RETURNING id, name`, s.key)
+	if err != nil {
+		return err
+	}
+	for _, h := range hooks {
+		if err := r.addHookJob(tx, s.account, h.ID, place+" webhook "+h.Name, tx.Micros()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -15,13 +15,13 @@ import (
 	"berth.dev/berth/internal/oci"
 )
 
-// WebhookKind names the jobs that deliver, which the package webhook does. Their
-// key is the delivery's id.
+// WebhookKind names the jobs that deliver, which the package webhook does. Each
+// works on all that waits for one webhook; its key is the webhook's id.
 const WebhookKind = "webhook"
 
 // A WebhookJob is the payload of such a job.
 type WebhookJob struct {
-	Delivery string `json:"delivery"`
+	Webhook int64 `json:"webhook"`
 }
 
 // The types of events as CloudEvents name them.
@@ -56,12 +56,13 @@ type cloudEvent struct {
 // expandWebhooks makes a delivery for each webhook of the repository and of its
 // organization that waits for the event.
 func expandWebhooks(r *Registry, tx *db.Tx, e event.Event) (rows int, err error) {
+	org, repo := "o"+strconv.FormatInt(e.Organization, 10), "r"+strconv.FormatInt(e.Repository, 10)
 	type hook struct {
-		ID, Events    int64
-		Name, Pattern string
+		ID, Events           int64
+		Name, Pattern, Scope string
 	}
-	hooks, err := db.All[hook](tx.Context(), tx, `SELECT id, events, name, pattern FROM webhook WHERE scope IN ($1, $2) AND enabled LIMIT $3`,
-		"o"+strconv.FormatInt(e.Organization, 10), "r"+strconv.FormatInt(e.Repository, 10), 2*MaxWebhooks)
+	hooks, err := db.All[hook](tx.Context(), tx, `SELECT id, events, name, pattern, scope FROM webhook WHERE scope IN ($1, $2) AND enabled ORDER BY id LIMIT $3`,
+		org, repo, 2*MaxWebhooks)
 	if err != nil {
 		return 0, err
 	}
@@ -69,10 +70,14 @@ func expandWebhooks(r *Registry, tx *db.Tx, e event.Event) (rows int, err error)
 		if event.Kind(h.Events)&e.Kind == 0 || !hookWants(h.Pattern, e.Tag) {
 			continue
 		}
-		if _, err := r.addDelivery(tx, h.ID, e.Kind.String(), eventTypes[e.Kind], h.Name, e); err != nil {
+		place := HookPlace{Org: oci.Name(e.Path).Organization()}
+		if h.Scope == repo {
+			place.Repo = oci.Name(e.Path)
+		}
+		if _, err := r.addDelivery(tx, h.ID, e.Kind.String(), eventTypes[e.Kind], place.about(h.Name), e); err != nil {
 			return rows, err
 		}
-		rows += 2
+		rows += 3
 	}
 	return rows, nil
 }
@@ -87,46 +92,57 @@ func hookWants(pattern, tag string) bool {
 	return err == nil && tag != "" && re.MatchString(tag)
 }
 
-// How much of what was delivered is kept.
-const (
-	keepDeliveries = 1000 // of one webhook that are over
-	keepWaiting    = 2000 // with those that wait: beyond it the oldest are given up
-	keepFor        = 30 * 24 * time.Hour
-	dropAtOnce     = 20
-)
+// onRequest is the time at which a delivery is due that somebody asked for: it
+// comes before all that are due by events.
+const onRequest = 1
 
 // addDelivery stores an event for a webhook and queues it. Every attempt sends
-// the same bytes.
-func (r *Registry) addDelivery(tx *db.Tx, hook int64, kind, kindType, name string, e event.Event) (id string, err error) {
+// the same bytes. about names the webhook for people.
+func (r *Registry) addDelivery(tx *db.Tx, hook int64, kind, kindType, about string, e event.Event) (id string, err error) {
 	id = "dlv_" + rand.Text()
 	body, err := eventBody(id, kindType, e)
 	if err != nil {
 		return "", err
 	}
-	if _, err := tx.Exec(`INSERT INTO webhook_delivery (id, seq, webhook, kind, path, tag, body, state, attempts, next, request, status, response, error, duration, created, updated)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, $8, '', 0, '', '', 0, $8, $8)`,
-		id, e.Created, hook, kind, e.Path, e.Tag, body, tx.Micros()); err != nil {
+	type state struct{ Waiting, Resting int64 }
+	now, err := db.One[state](tx.Context(), tx, `UPDATE webhook SET waiting = waiting + 1 WHERE id = $1 RETURNING waiting, resting`, hook)
+	if err != nil {
 		return "", err
 	}
-	const drop = `DELETE FROM webhook_delivery WHERE id IN (SELECT id FROM webhook_delivery WHERE webhook = $1 `
-	for _, old := range []struct {
-		which string
-		arg   any
-	}{
-		{`AND state <> 'waiting' ORDER BY seq DESC LIMIT $2 OFFSET $3)`, keepDeliveries},
-		{`ORDER BY seq DESC LIMIT $2 OFFSET $3)`, keepWaiting},
-		{`AND seq < $3 ORDER BY seq LIMIT $2)`, tx.Micros() - keepFor.Microseconds()},
-	} {
-		if _, err := tx.Exec(drop+old.which, hook, dropAtOnce, old.arg); err != nil {
+	due, next := max(now.Resting, tx.Micros()), tx.Micros()
+	if kind == pingKind {
+		due, next = tx.Micros(), onRequest
+	}
+	if _, err := tx.Exec(`INSERT INTO webhook_delivery (id, seq, webhook, kind, path, tag, body, state, attempts, next, request, status, response, error, duration, created, updated)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, $8, '', 0, '', '', 0, $9, $9)`,
+		id, e.Created, hook, kind, e.Path, e.Tag, body, next, tx.Micros()); err != nil {
+		return "", err
+	}
+	if over := now.Waiting - int64(r.o.MaxDeliveries); over > 0 {
+		if err := dropOldest(tx, hook, over); err != nil {
 			return "", err
 		}
 	}
-	_, err = r.jobs.Add(tx, deliveryJob(e.Account, e.Path, kind, name, id))
-	return id, err
+	return id, r.addHookJob(tx, e.Account, hook, about, due)
 }
 
-func deliveryJob(account, path, kind, name, id string) job.New {
-	return job.New{Kind: WebhookKind, Account: account, Key: id, About: path + " " + kind + " to webhook " + name, Payload: WebhookJob{id}, Replace: true}
+// dropOldest gives up deliveries that wait, of those that are due the longest.
+func dropOldest(tx *db.Tx, hook, n int64) error {
+	const atOnce = 20
+	gone, err := tx.Exec(`DELETE FROM webhook_delivery WHERE id IN (SELECT id FROM webhook_delivery WHERE webhook = $1 AND state = 'waiting' AND next > $2
+		ORDER BY next LIMIT $3)`, hook, onRequest, min(n, atOnce))
+	if err != nil || gone == 0 {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE webhook SET waiting = waiting - $2, dropped = dropped + $2 WHERE id = $1`, hook, gone)
+	return err
+}
+
+// addHookJob has the deliveries of a webhook looked at, not later than due.
+func (r *Registry) addHookJob(tx *db.Tx, account string, hook int64, about string, due int64) error {
+	_, err := r.jobs.Add(tx, job.New{Kind: WebhookKind, Account: account, Key: strconv.FormatInt(hook, 10), About: about, Payload: WebhookJob{hook},
+		Due: fromMicros(due), Replace: true, Sooner: true})
+	return err
 }
 
 // eventBody is what is sent.

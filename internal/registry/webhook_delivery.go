@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"berth.dev/berth/internal/event"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
-	"berth.dev/berth/internal/job"
 )
 
 // A Delivery is one event on its way to one webhook.
@@ -49,21 +47,6 @@ type DeliveryResult struct {
 	Duration time.Duration
 }
 
-// A DeliveryAttempt is an attempt as it is written down.
-type DeliveryAttempt struct {
-	DeliveryResult
-	State DeliveryState
-	Next  time.Time // of one that waits
-}
-
-// A WebhookTarget is where a delivery goes.
-type WebhookTarget struct {
-	URL     string
-	Key     []byte // to sign with
-	CA      string
-	Enabled bool
-}
-
 type deliveryRow struct {
 	ID                    string
 	Seq, Webhook          int64
@@ -80,6 +63,9 @@ type deliveryRow struct {
 const deliveryColumns = `d.id, d.seq, d.webhook, d.kind, d.path, d.tag, d.body, d.state, d.attempts, d.next, d.request, d.status, d.response, d.error, d.duration, d.created, d.updated`
 
 func (d deliveryRow) delivery() Delivery {
+	if d.Next == onRequest {
+		d.Next = d.Updated
+	}
 	return Delivery{ID: d.ID, Webhook: d.Webhook, Kind: d.Kind, Path: d.Path, Tag: d.Tag, Body: d.Body, State: DeliveryState(d.State), Attempts: int(d.Attempts), Next: fromMicros(d.Next),
 		DeliveryResult: DeliveryResult{d.Request, d.Response, int(d.Status), d.Error, time.Duration(d.Duration) * time.Microsecond}, Created: fromMicros(d.Created), Updated: fromMicros(d.Updated)}
 }
@@ -143,18 +129,27 @@ func (r *Registry) Redeliver(ctx context.Context, who iam.Caller, p HookPlace, w
 			if !isLine(id, maxRuleName) {
 				return deliveryUnknown(id)
 			}
-			type row struct{ Name, Kind, Path string }
-			d, err := ruleOf[row](tx.Context(), tx, deliveryUnknown(id), `SELECT w.name, d.kind, d.path FROM webhook_delivery d JOIN webhook w ON w.id = d.webhook
-				WHERE d.id = $1 AND w.id = $2 AND w.scope = $3`, id, webhook, s.key)
+			name, err := ruleOf[string](tx.Context(), tx, hookUnknown(p, webhook), `SELECT name FROM webhook WHERE id = $1 AND scope = $2`+tx.ForUpdate(), webhook, s.key)
 			if err != nil {
 				return err
 			}
-			// The days for which it is tried begin anew.
-			if _, err := tx.Exec(`UPDATE webhook_delivery SET state = 'waiting', attempts = 0, next = $2, created = $2, updated = $2 WHERE id = $1`, id, tx.Micros()); err != nil {
+			before, err := ruleOf[string](tx.Context(), tx, deliveryUnknown(id), `SELECT state FROM webhook_delivery WHERE id = $1 AND webhook = $2`+tx.ForUpdate(), id, webhook)
+			if err != nil {
 				return err
 			}
-			_, err = r.jobs.Add(tx, deliveryJob(s.account, d.Path, d.Kind, d.Name, id))
-			return err
+			more := 1
+			if DeliveryState(before) == DeliveryWaiting {
+				more = 0
+			}
+			// Who asks for it may know that the receiver answers again.
+			if _, err := tx.Exec(`UPDATE webhook SET waiting = waiting + $2, failures = 0, resting = 0 WHERE id = $1`, webhook, more); err != nil {
+				return err
+			}
+			// The days for which it is tried begin anew.
+			if _, err := tx.Exec(`UPDATE webhook_delivery SET state = 'waiting', attempts = 0, next = $2, created = $3, updated = $3 WHERE id = $1`, id, onRequest, tx.Micros()); err != nil {
+				return err
+			}
+			return r.addHookJob(tx, s.account, webhook, p.about(name), tx.Micros())
 		})
 	})
 }
@@ -164,7 +159,7 @@ func (r *Registry) Redeliver(ctx context.Context, who iam.Caller, p HookPlace, w
 func (r *Registry) TestWebhook(ctx context.Context, who iam.Caller, p HookPlace, webhook int64) (string, error) {
 	return db.Update(ctx, r.db, func(tx *db.Tx) (id string, err error) {
 		err = r.onHooks(tx, who, p, iam.UpdateWebhook, strconv.FormatInt(webhook, 10)+" test", func(s hookScope) error {
-			name, err := ruleOf[string](tx.Context(), tx, hookUnknown(p, webhook), `SELECT name FROM webhook WHERE id = $1 AND scope = $2`, webhook, s.key)
+			name, err := ruleOf[string](tx.Context(), tx, hookUnknown(p, webhook), `UPDATE webhook SET failures = 0, resting = 0 WHERE id = $1 AND scope = $2 RETURNING name`, webhook, s.key)
 			if err != nil {
 				return err
 			}
@@ -172,91 +167,9 @@ func (r *Registry) TestWebhook(ctx context.Context, who iam.Caller, p HookPlace,
 			if p.Repo != "" {
 				path = string(p.Repo)
 			}
-			id, err = r.addDelivery(tx, webhook, pingKind, pingType, name, event.Event{Account: s.account, Path: path, Actor: who.String(), Created: tx.Micros()})
+			id, err = r.addDelivery(tx, webhook, pingKind, pingType, p.about(name), event.Event{Account: s.account, Path: path, Actor: who.String(), Created: tx.Micros()})
 			return err
 		})
 		return id, err
 	})
-}
-
-// onlySystem keeps people from what only jobs do.
-func onlySystem(who iam.Caller) error {
-	if !who.System() {
-		return fault.New(fault.Denied, "Only the registry itself may do this.")
-	}
-	return nil
-}
-
-// DeliveryFor reads what a job of WebhookKind is to send, and where to.
-// Errors: RuleUnknown where the webhook or the delivery is gone; Denied.
-func (r *Registry) DeliveryFor(ctx context.Context, who iam.Caller, id string) (Delivery, WebhookTarget, error) {
-	if err := onlySystem(who); err != nil {
-		return Delivery{}, WebhookTarget{}, err
-	}
-	type target struct {
-		URL, CA     string
-		Secret      []byte
-		Enabled     bool
-		Scope, Name string
-	}
-	type work struct {
-		d deliveryRow
-		t target
-	}
-	v, err := db.View(ctx, r.db, func(tx *db.Tx) (v work, err error) {
-		if v.d, err = db.One[deliveryRow](tx.Context(), tx, `SELECT `+deliveryColumns+` FROM webhook_delivery d WHERE d.id = $1`, id); err != nil {
-			return v, err
-		}
-		v.t, err = db.One[target](tx.Context(), tx, `SELECT url, ca, secret, enabled, scope, name FROM webhook WHERE id = $1`, v.d.Webhook)
-		return v, err
-	})
-	if errors.Is(err, db.ErrNone) {
-		err = deliveryUnknown(id)
-	}
-	if err != nil {
-		return Delivery{}, WebhookTarget{}, err
-	}
-	key, err := r.iam.Unseal(sealedFor(v.t.Scope, v.t.Name), v.t.Secret)
-	return v.d.delivery(), WebhookTarget{v.t.URL, key, v.t.CA, v.t.Enabled}, err
-}
-
-// RecordAttempt writes down what came of an attempt; where the delivery is
-// over the job ends with it. Errors: Denied, job.ErrLost.
-func (r *Registry) RecordAttempt(ctx context.Context, who iam.Caller, id string, a DeliveryAttempt, j *job.Job) error {
-	if err := onlySystem(who); err != nil {
-		return err
-	}
-	return r.update(ctx, func(tx *db.Tx) error {
-		if err := j.Hold(tx); err != nil {
-			return err
-		}
-		next := int64(0)
-		if a.State == DeliveryWaiting {
-			next = a.Next.UnixMicro()
-		}
-		if _, err := tx.Exec(`UPDATE webhook_delivery SET state = $2, attempts = attempts + 1, next = $3, request = $4, status = $5, response = $6, error = $7, duration = $8, updated = $9
-			WHERE id = $1`, id, string(a.State), next, a.Request, a.Status, a.Response, a.Error, a.Duration.Microseconds(), tx.Micros()); err != nil {
-			return err
-		}
-		if a.State == DeliveryWaiting {
-			return nil
-		}
-		return j.Done(tx)
-	})
-}
-
-// DeliveryChanged follows a job of WebhookKind that was cancelled, or that is
-// run once more.
-func (r *Registry) DeliveryChanged(tx *db.Tx, j *job.Job, s job.State) error {
-	var w WebhookJob
-	if err := j.Decode(&w); err != nil {
-		return err
-	}
-	state, next := DeliveryFailed, int64(0)
-	if s == job.Waiting {
-		state, next = DeliveryWaiting, tx.Micros()
-	}
-	_, err := tx.Exec(`UPDATE webhook_delivery SET state = $2, next = $3, updated = $4, error = CASE WHEN $5 THEN 'cancelled' ELSE error END WHERE id = $1`,
-		w.Delivery, string(state), next, tx.Micros(), s == job.Cancelled)
-	return err
 }

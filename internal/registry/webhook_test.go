@@ -194,17 +194,20 @@ func TestWebhookIsChecked(t *testing.T) {
 		if _, err := w.Webhooks(w.ctx, who, appHooks); err == nil {
 			t.Errorf("%s lists webhooks", who)
 		}
-		if _, _, err := w.DeliveryFor(w.ctx, who, "dlv_x"); err == nil {
+		if _, err := w.HookWork(w.ctx, who, h.ID, 1); err == nil {
 			t.Errorf("%s reads a secret", who)
 		}
 	}
 }
 
-// Webhooks go with their repository.
+// Webhooks go with their repository and with their organization. What was
+// delivered goes a little later, some at a time: each webhook leaves a job that
+// sees to that.
 func TestWebhooksGo(t *testing.T) {
 	w := open(t, atOnce)
 	w.tagImage("acme/app", "v1", "one")
 	w.hook(appHooks, hook("h", event.Push|event.Delete))
+	w.hook(acmeHooks, hook("o", event.Push))
 	w.tagImage("acme/app", "v2", "two")
 	w.must(w.ExpandEvents(w.ctx))
 	w.must(w.DeleteTag(w.ctx, w.admin, "acme/app", "v1"))
@@ -212,8 +215,43 @@ func TestWebhooksGo(t *testing.T) {
 	w.must(w.DeleteRepo(w.ctx, w.admin, "acme/app"))
 	w.must(w.ExpandEvents(w.ctx))
 	w.collect()
-	if n := w.count("webhook") + w.count("webhook_delivery") + w.count("event"); n != 0 {
+	if hooks, jobs := w.count("webhook"), w.count("job"); hooks != 1 || jobs != 2 {
+		t.Errorf("%d webhooks and %d jobs", hooks, jobs)
+	}
+	w.must(w.DeleteOrg(w.ctx, w.admin, "acme"))
+	if n := w.count("webhook") + w.count("event"); n != 0 {
 		t.Errorf("%d rows are left", n)
+	}
+	if jobs := w.count("job"); jobs != 2 {
+		t.Errorf("%d jobs", jobs)
+	}
+}
+
+// Of very many that wait the oldest are given up, and that is counted. What
+// somebody asks for is not among them.
+func TestTooManyDeliveriesWait(t *testing.T) {
+	w := open(t, registry.Options{MaxDeliveries: 3})
+	h := w.hook(acmeHooks, hook("h", event.Push))
+	ping, err := w.TestWebhook(w.ctx, w.admin, acmeHooks, h.ID)
+	w.must(err)
+	for i := range 5 {
+		w.tagImage("acme/app", fmt.Sprint("v", i), "one")
+	}
+	if got := fmt.Sprint(w.deliveries(acmeHooks, h.ID)); got != "[push v4 push v3 ping]" {
+		t.Error(got)
+	}
+	h, err = w.Webhook(w.ctx, w.admin, acmeHooks, h.ID)
+	w.must(err)
+	if h.Waiting != 3 || h.Dropped != 3 {
+		t.Errorf("%+v", h.HookState)
+	}
+	work, err := w.HookWork(w.ctx, iam.System("webhook"), h.ID, 1)
+	w.must(err)
+	if len(work.Due) != 1 || work.Due[0].ID != ping {
+		t.Errorf("first comes %+v", work.Due)
+	}
+	if n := w.count("job"); n != 1 {
+		t.Errorf("%d jobs", n)
 	}
 }
 

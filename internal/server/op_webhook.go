@@ -37,6 +37,12 @@ type Webhook struct {
 	Enabled bool      `json:"enabled"`
 	Creator string    `json:"creator"`
 	Created time.Time `json:"created"`
+	Waiting int64     `json:"waiting"`
+	Dropped int64     `json:"dropped"`
+	// Of a receiver that does not answer: how often, and until when it is left
+	// alone (nil: it is not).
+	Failures int64      `json:"failures"`
+	Resting  *time.Time `json:"resting_until"`
 }
 
 // Delivery is an event on its way to a webhook.
@@ -62,7 +68,10 @@ var ListWebhooks = Op[WebhookOf, []Webhook]{"webhook.list", func(ctx context.Con
 	list, err := c.registry.Webhooks(ctx, iam.Operator(), at)
 	out := make([]Webhook, len(list))
 	for i, w := range list {
-		out[i] = Webhook{w.ID, w.Name, w.URL, eventNames(w.Events), w.Pattern, w.Enabled, w.CreatorName, w.Created}
+		out[i] = Webhook{w.ID, w.Name, w.URL, eventNames(w.Events), w.Pattern, w.Enabled, w.CreatorName, w.Created, w.Waiting, w.Dropped, w.Failures, nil}
+		if time.Now().Before(w.Resting) {
+			out[i].Resting = &list[i].Resting
+		}
 	}
 	return out, err
 }}

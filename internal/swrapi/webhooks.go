@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"berth.dev/berth/internal/event"
 	"berth.dev/berth/internal/fault"
@@ -49,12 +50,22 @@ type webhookItem struct {
 	CreatorName string   `json:"creator_name"`
 	Created     stamp    `json:"created"`
 	Updated     stamp    `json:"updated"`
+	Waiting     int64    `json:"waiting"`
+	Dropped     int64    `json:"dropped"`
+	Failures    int64    `json:"failures"`
+	Resting     *stamp   `json:"resting_until"`
 	Secret      string   `json:"secret,omitempty"`
 }
 
 func webhookOf(w registry.Webhook) webhookItem {
-	return webhookItem{ID: w.ID, Name: w.Name, URL: w.URL, Events: kindNames(w.Events), TagPattern: w.Pattern, CA: w.CA, Enabled: w.Enabled,
-		CreatorName: w.CreatorName, Created: stamp(w.Created), Updated: stamp(w.Updated)}
+	out := webhookItem{ID: w.ID, Name: w.Name, URL: w.URL, Events: kindNames(w.Events), TagPattern: w.Pattern, CA: w.CA, Enabled: w.Enabled,
+		CreatorName: w.CreatorName, Created: stamp(w.Created), Updated: stamp(w.Updated),
+		Waiting: w.Waiting, Dropped: w.Dropped, Failures: w.Failures}
+	if time.Now().Before(w.Resting) {
+		until := stamp(w.Resting)
+		out.Resting = &until
+	}
+	return out
 }
 
 func kindNames(set event.Kind) []string {

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/registry"
@@ -34,11 +33,15 @@ type Options struct {
 
 // How jobs are run, and what is kept of an answer.
 const (
-	workers    = 8
+	workers    = 16 // webhooks that are worked on at once by this node
 	perAccount = 4
-	maxBody    = 8 << 10 // bytes of an answer
+	batch      = 16               // deliveries of a webhook that are written down together
+	together   = 4                // requests to a receiver at once
+	turn       = 20 * time.Second // for which a webhook is worked on before others have their turn
+	longPause  = time.Hour        // also for a receiver that asks for a longer one
+	longRest   = 5 * time.Minute  // between two looks whether a receiver answers again
+	maxBody    = 8 << 10          // bytes of an answer
 	maxHeaders = 4 << 10
-	longPause  = time.Hour // also for a receiver that asks for a longer one
 )
 
 // me is who reads the deliveries.
@@ -71,50 +74,8 @@ func New(r *registry.Registry, o Options) *Sender {
 
 // Kinds are the jobs that deliver.
 func (s *Sender) Kinds() []job.Kind {
-	return []job.Kind{{Name: registry.WebhookKind, Workers: workers, PerAccount: perAccount, Timeout: 2*s.o.Timeout + 10*time.Second,
-		Pause: s.o.Pause, Run: s.deliver, Changed: s.reg.DeliveryChanged}}
-}
-
-// deliver makes one attempt.
-func (s *Sender) deliver(ctx context.Context, j *job.Job) error {
-	var work registry.WebhookJob
-	if err := j.Decode(&work); err != nil {
-		return job.Permanent(err)
-	}
-	d, to, err := s.reg.DeliveryFor(ctx, me, work.Delivery)
-	if fault.Is(err, fault.RuleUnknown) {
-		return nil // it went with its webhook
-	}
-	if err != nil {
-		return err
-	}
-	a := registry.DeliveryAttempt{State: registry.DeliveryFailed}
-	var again time.Duration
-	if to.Enabled {
-		a.DeliveryResult, again = s.send(ctx, d, to)
-	} else {
-		a.Error = "The webhook is switched off."
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // the process ends: it was no attempt
-	}
-	switch now := time.Now(); {
-	case to.Enabled && a.Error == "":
-		a.State = registry.Delivered
-	case !to.Enabled, a.Status == http.StatusGone:
-	case now.Sub(d.Created) >= s.o.GiveUp:
-		a.Error = "Given up after " + s.o.GiveUp.String() + ": " + a.Error
-	default:
-		again = max(again, s.o.Pause(d.Attempts+1))
-		a.State, a.Next = registry.DeliveryWaiting, now.Add(again)
-	}
-	if err := s.reg.RecordAttempt(ctx, me, d.ID, a, j); err != nil {
-		return err
-	}
-	if a.State == registry.DeliveryWaiting {
-		return job.Snooze(again, a.Error)
-	}
-	return nil
+	return []job.Kind{{Name: registry.WebhookKind, Workers: workers, PerAccount: perAccount, Timeout: turn + 2*s.o.Timeout + 10*time.Second,
+		Pause: s.o.Pause, Run: s.deliver, Changed: s.reg.HookChanged}}
 }
 
 // heard is an answer as it is kept.

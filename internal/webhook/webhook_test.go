@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/registry"
 	"berth.dev/berth/internal/webhook"
 )
@@ -198,24 +199,166 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A receiver that hangs is left after a while, and does not keep others waiting.
-func TestSlow(t *testing.T) {
-	w := open(t, webhook.Options{Timeout: 200 * time.Millisecond, Pause: func(int) time.Duration { return time.Hour }}, false)
+// A receiver that hangs is left after a while, and left alone for longer and
+// longer. Others of the account and other accounts do not wait for it.
+func TestHanging(t *testing.T) {
+	rests := []time.Duration{time.Millisecond, 300 * time.Millisecond, time.Hour}
+	w := open(t, webhook.Options{Timeout: 200 * time.Millisecond, Pause: func(n int) time.Duration { return rests[min(n, len(rests))-1] }}, false)
 	let := make(chan struct{})
-	slow := receive(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
+	hang := func(_ int, _ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-let:
 		case <-r.Context().Done():
 		}
-	})
+	}
 	defer close(let)
+	var slow []int64
+	receivers := []*receiver{receive(t, hang), receive(t, hang), receive(t, hang), receive(t, hang), receive(t, hang), receive(t, hang)}
+	for i, r := range receivers { // more than are worked on at once
+		slow = append(slow, w.hook(fmt.Sprint("slow-", i), r.URL, "", ""))
+	}
 	fast := receive(t, nil)
-	one, two := w.hook("slow", slow.URL, "", ""), w.hook("fast", fast.URL, "", "")
+	quick := w.hook("fast", fast.URL, "", "")
+	const pushes = 30
+	for i := range pushes {
+		w.push(fmt.Sprint("v", i))
+	}
+	for i := range pushes {
+		w.until(quick, "all are delivered", func(registry.Delivery) bool { return len(fast.all()) > i })
+	}
+	for i, id := range slow {
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			h, err := w.Webhook(t.Context(), w.admin, place, id)
+			w.must(err)
+			if left := time.Until(h.Resting); h.Failures == 3 && left > 4*time.Minute && left < 6*time.Minute {
+				if h.Waiting != pushes || h.Dropped != 0 {
+					t.Errorf("%+v", h.HookState)
+				}
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%+v", h.HookState)
+			}
+		}
+		// Four at first, of which none was answered, then one at a time.
+		if n := len(receivers[i].all()); n > 6 {
+			t.Errorf("%d requests to a receiver that hangs", n)
+		}
+		list, _, err := w.Deliveries(t.Context(), w.admin, place, id, "", 100)
+		w.must(err)
+		tried := 0
+		for _, d := range list {
+			tried += d.Attempts
+			if d.Attempts > 0 && (!strings.Contains(d.Error, "in time") || d.Duration < 200*time.Millisecond) {
+				t.Errorf("%+v", d)
+			}
+		}
+		if tried != len(receivers[i].all()) {
+			t.Errorf("%d attempts of %d requests", tried, len(receivers[i].all()))
+		}
+	}
+	jobs, err := w.Jobs(t.Context(), w.admin, registry.WebhookKind, "", 0, 100)
+	if w.must(err); len(jobs.Items) != len(slow) {
+		t.Errorf("%d jobs", len(jobs.Items))
+	}
+}
+
+// Somebody who says that the receiver is well again, by a ping, by asking for a
+// delivery or by changing the webhook, does not wait until it has rested.
+func TestRestEnds(t *testing.T) {
+	w := open(t, webhook.Options{Timeout: 100 * time.Millisecond, Pause: func(int) time.Duration { return time.Hour }}, false)
+	well := make(chan struct{})
+	r := receive(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-well:
+		case <-r.Context().Done():
+		}
+	})
+	for name, say := range map[string]func(id int64, d registry.Delivery) error{
+		"ping": func(id int64, _ registry.Delivery) error {
+			_, err := w.TestWebhook(t.Context(), w.admin, place, id)
+			return err
+		},
+		"redeliver": func(id int64, d registry.Delivery) error { return w.Redeliver(t.Context(), w.admin, place, id, d.ID) },
+		"change": func(id int64, _ registry.Delivery) error {
+			return w.UpdateWebhook(t.Context(), w.admin, place, id, registry.WebhookPatch{})
+		},
+	} {
+		id := w.hook(name, r.URL, "", "")
+		w.push("v1")
+		d := w.until(id, "it is left", func(d registry.Delivery) bool { return d.Attempts == 1 })
+		before := len(r.all())
+		w.push("v2")
+		time.Sleep(500 * time.Millisecond)
+		if after := len(r.all()); after > before {
+			t.Errorf("%s: %d requests while the receiver rests", name, after-before)
+		}
+		close(well)
+		w.must(say(id, d))
+		w.until(id, "what waits is sent", func(registry.Delivery) bool {
+			h, err := w.Webhook(t.Context(), w.admin, place, id)
+			w.must(err)
+			if name == "ping" && h.Waiting == 1 { // that which failed waits for its own time
+				return h.Failures == 0
+			}
+			return h.Waiting <= 1 && h.Failures == 0 && h.Resting.IsZero()
+		})
+		w.must(w.DeleteWebhook(t.Context(), w.admin, place, id))
+		well = make(chan struct{})
+	}
+}
+
+// What nobody answers for days fails, also what was not tried once.
+func TestNeverAnswered(t *testing.T) {
+	w := open(t, webhook.Options{GiveUp: time.Second, Pause: func(int) time.Duration { return 300 * time.Millisecond }}, false)
+	id := w.hook("away", "http://127.0.0.1:1/", "", "")
+	for i := range 10 {
+		w.push(fmt.Sprint("v", i))
+	}
+	w.until(id, "all fail", func(registry.Delivery) bool {
+		h, err := w.Webhook(t.Context(), w.admin, place, id)
+		w.must(err)
+		return h.Waiting == 0
+	})
+	list, _, err := w.Deliveries(t.Context(), w.admin, place, id, "", 100)
+	w.must(err)
+	untried := 0
+	for _, d := range list {
+		if d.State != registry.DeliveryFailed || !strings.Contains(d.Error, "Given up after 1s") {
+			t.Errorf("%+v", d)
+		}
+		if d.Attempts == 0 {
+			untried++
+		}
+	}
+	if len(list) != 10 || untried == 0 {
+		t.Errorf("%d deliveries, of which %d were not tried", len(list), untried)
+	}
+}
+
+// What a webhook that is deleted leaves goes, whole.
+func TestDeleted(t *testing.T) {
+	w := open(t, webhook.Options{Pause: func(int) time.Duration { return time.Hour }}, false)
+	id := w.hook("away", "http://127.0.0.1:1/", "", "")
 	w.push("v1")
-	w.until(two, "it is delivered", is(registry.Delivered))
-	d := w.until(one, "it is left", func(d registry.Delivery) bool { return d.Attempts == 1 })
-	if !strings.Contains(d.Error, "in time") || d.Duration < 200*time.Millisecond {
-		t.Errorf("%+v", d)
+	w.until(id, "it is tried", func(d registry.Delivery) bool { return d.Attempts == 1 })
+	if _, err := db.Update(t.Context(), w.db, func(tx *db.Tx) (int64, error) { // enough for several steps
+		return tx.Exec(`INSERT INTO webhook_delivery (id, seq, webhook, kind, path, tag, body, state, attempts, next, request, status, response, error, duration, created, updated)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 950)
+			SELECT 'x' || i, 1, $1, 'push', '', '', '', 'failed', 1, 0, '', 0, '', '', 0, 1, 1 FROM n`, id)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.must(w.DeleteWebhook(t.Context(), w.admin, place, id))
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		n, err := db.One[int](t.Context(), w.db, `SELECT (SELECT count(*) FROM webhook_delivery) + (SELECT count(*) FROM job WHERE kind = $1)`, registry.WebhookKind)
+		w.must(err)
+		if n == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d rows are left", n)
+		}
 	}
 }
 
