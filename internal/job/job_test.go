@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -165,6 +166,24 @@ func TestKey(t *testing.T) {
 	n.Sooner, n.Due = true, was
 	if w.add(q, n) || !due().Equal(was) {
 		t.Fatal("the sooner due time was not taken")
+	}
+	// What is tried for days is tried for days from its own beginning.
+	w.must(w.change(func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE job SET attempts = 7, created = created - $1`, time.Hour.Microseconds())
+		return err
+	}))
+	state := func() (int, bool) {
+		j := w.list(q, job.Filter{Kind: "k"})[0]
+		return j.Attempts, time.Since(j.Created) > time.Hour/2
+	}
+	w.add(q, n)
+	if attempts, old := state(); attempts != 7 || !old {
+		t.Fatalf("the same once more: %d attempts, old %t", attempts, old)
+	}
+	n.Payload = 4
+	w.add(q, n)
+	if attempts, old := state(); attempts != 0 || old {
+		t.Fatalf("something newer: %d attempts, old %t", attempts, old)
 	}
 	n.Key = "y"
 	if !w.add(q, n) {
@@ -336,6 +355,10 @@ func TestPermanentAndSnooze(t *testing.T) {
 	})
 	if got := s.all(); !slices.Equal(got, []string{"1", "1", "1", "1", "1"}) {
 		t.Fatalf("attempts %v", got)
+	}
+	// Accounts see what their jobs failed with: nothing of the program.
+	if j := w.list(q, job.Filter{Kind: "panics"})[0]; j.Error == "" || strings.Contains(j.Error, "oh") || strings.Contains(j.Error, ".go") || strings.Contains(j.Error, "goroutine") {
+		t.Errorf("a panic is shown as %q", j.Error)
 	}
 }
 

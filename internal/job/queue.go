@@ -65,7 +65,8 @@ type New struct {
 	Payload any       // encoded as JSON, 64 KiB at most
 	Due     time.Time // zero: now
 	// Replace has a job that waits for the same key take this payload and this
-	// due time, so that only the newest is done; without it that job stays.
+	// due time, so that only the newest is done; without it that job stays. With
+	// another payload its attempts and its age count from now.
 	Replace bool
 	// Sooner, with Replace, has the sooner of both due times count: what waits a
 	// moment for more of its kind does not wait for ever.
@@ -102,6 +103,8 @@ func (q *Queue) Add(tx *db.Tx, n New) (added bool, err error) {
 			at = `CASE WHEN job.due < excluded.due THEN job.due ELSE excluded.due END`
 		}
 		if _, err := tx.Exec(insert+`UPDATE SET account = excluded.account, about = excluded.about, payload = excluded.payload, due = `+at+`,
+			attempts = CASE WHEN job.payload = excluded.payload THEN job.attempts ELSE 0 END,
+			created = CASE WHEN job.payload = excluded.payload THEN job.created ELSE excluded.created END,
 			updated = excluded.updated`, args...); err != nil {
 			return false, err
 		}

@@ -185,7 +185,7 @@ func (q *Queue) work(ctx context.Context, l *lane, j *Job) {
 		defer close(beats)
 		q.beat(ctx, j, stop)
 	}()
-	err := guarded(limited, l, j)
+	err := q.guarded(limited, l, j)
 	cause := context.Cause(ctx)
 	if err != nil && cause == nil && limited.Err() != nil {
 		err = fmt.Errorf("the attempt took longer than %s: %w", l.Timeout, err)
@@ -206,10 +206,12 @@ func (q *Queue) work(ctx context.Context, l *lane, j *Job) {
 }
 
 // guarded turns a panic into a failure.
-func guarded(ctx context.Context, l *lane, j *Job) (err error) {
+func (q *Queue) guarded(ctx context.Context, l *lane, j *Job) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("job: panic in %s: %v\n%s", j.Kind, p, debug.Stack())
+			// Where the job is shown it is to accounts: the place in the source is for the log.
+			q.log.ErrorContext(ctx, "a job panicked", "kind", j.Kind, "job", j.ID, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("something in this registry broke; its log has more under job %d", j.ID)
 		}
 	}()
 	return l.Run(ctx, j)
@@ -220,18 +222,27 @@ func (q *Queue) beat(ctx context.Context, j *Job, stop context.CancelCauseFunc) 
 	t := time.NewTicker(beat)
 	defer t.Stop()
 	last := time.Now()
+	// A database that hangs answers nothing, and meanwhile others may take the job.
+	over := time.AfterFunc(lease, func() {
+		if !q.db.Exact() {
+			stop(ErrLost)
+		}
+	})
+	defer over.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
+		asked := time.Now()
 		n, err := q.update(ctx, func(tx *db.Tx) (int64, error) {
 			return tx.Exec(`UPDATE job SET due = $3 WHERE id = $1 AND claim = $2 AND state = 'running'`, j.ID, j.claim, tx.Micros()+lease.Microseconds())
 		})
 		switch {
 		case err == nil && n == 1:
-			last = time.Now()
+			last = asked
+			over.Reset(lease - time.Since(asked))
 		case err == nil, time.Since(last) > lease-beat:
 			stop(ErrLost)
 			return
