@@ -82,9 +82,11 @@ type row struct {
 
 const columns = `id, kind, account, organization, repository, path, tag, digest, actor, detail, created`
 
-// Pending returns the oldest events, n at most, without taking them.
+// Pending returns the oldest events, n at most, without taking them. Who else
+// asks waits until this transaction ends: were the next ones given out meanwhile,
+// the older of two pushes could be acted upon last.
 func Pending(tx *db.Tx, n int) ([]Event, error) {
-	rows, err := db.All[row](tx.Context(), tx, `SELECT `+columns+` FROM event ORDER BY id LIMIT $1`+tx.ForUpdate()+tx.SkipLocked(), n)
+	rows, err := db.All[row](tx.Context(), tx, `SELECT `+columns+` FROM event ORDER BY id LIMIT $1`+tx.ForUpdate(), n)
 	if err != nil {
 		return nil, err
 	}

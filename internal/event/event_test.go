@@ -1,7 +1,9 @@
 package event_test
 
 import (
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/db/dbtest"
@@ -65,5 +67,53 @@ func TestOutbox(t *testing.T) {
 	}
 	if got := pending(false); len(got) != 1 || got[0].Tag != "v2" {
 		t.Fatalf("after one was forgotten: %+v", got)
+	}
+}
+
+// Two nodes take events one behind the other: none gets the newer while the
+// older is still being looked at.
+func TestOneAtATime(t *testing.T) {
+	d := dbtest.Open(t, func(o *db.Options) { o.Twice = false })
+	for _, tag := range []string{"older", "newer"} {
+		if _, err := db.Update(t.Context(), d, func(tx *db.Tx) (struct{}, error) {
+			return struct{}{}, event.Emit(tx, event.Event{Kind: event.Push, Repository: 1, Tag: tag})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ended atomic.Bool
+	take := func(while func()) (tag string, err error) {
+		return db.Update(t.Context(), d, func(tx *db.Tx) (string, error) {
+			events, err := event.Pending(tx, 1)
+			if err != nil || len(events) == 0 {
+				return "", err
+			}
+			while()
+			return events[0].Tag, event.Forget(tx, events[0].ID)
+		})
+	}
+	begun, other := make(chan struct{}), make(chan error, 1)
+	go func() {
+		tag, err := take(func() {
+			close(begun)
+			time.Sleep(300 * time.Millisecond)
+			ended.Store(true)
+		})
+		if err == nil && tag != "older" {
+			t.Errorf("the first takes %q", tag)
+		}
+		other <- err
+	}()
+	<-begun
+	tag, err := take(func() {
+		if !ended.Load() {
+			t.Error("the newer one was given out beside the older")
+		}
+	})
+	if err != nil || tag != "newer" {
+		t.Errorf("the second takes %q, %v", tag, err)
+	}
+	if err := <-other; err != nil {
+		t.Fatal(err)
 	}
 }

@@ -152,17 +152,18 @@ func (r *Registry) runEvents(ctx context.Context) {
 			case <-time.After(gather):
 			}
 		}
+		failed := false
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			if more, err = r.expandEvents(ctx); err != nil {
-				more = false
+				more, failed = false, true
 				if ctx.Err() == nil {
 					r.log.WarnContext(ctx, "events were not expanded; it is tried again", "err", err)
 				}
 			}
 		}
 		wait := eventPoll
-		if r.db.Exact() && len(r.outbox.stuck) == 0 {
+		if r.db.Exact() && len(r.outbox.stuck) == 0 && !failed {
 			wait = r.o.SweepEvery
 		}
 		timer.Reset(wait)
