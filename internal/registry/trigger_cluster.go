@@ -17,6 +17,11 @@ type ClusterKey struct {
 	Namespaces string // parted by commas; empty: all
 }
 
+// Has reports a namespace that triggers may act in.
+func (c ClusterKey) Has(namespace string) bool {
+	return c.Namespaces == "" || slices.Contains(strings.Split(c.Namespaces, ","), namespace)
+}
+
 // FindCluster finds the cluster that a trigger of the account means. A fault
 // names the member as clients write it. Errors: Invalid.
 func FindCluster(ctx context.Context, q db.Querier, account string, t Trigger, lock string) (ClusterKey, error) {
@@ -48,7 +53,7 @@ func checkCluster(tx *db.Tx, account string, t Trigger) error {
 	if err != nil {
 		return err
 	}
-	if c.Namespaces != "" && !slices.Contains(strings.Split(c.Namespaces, ","), t.Namespace) {
+	if !c.Has(t.Namespace) {
 		return fault.New(fault.Invalid, "cluster_ns is one of the namespaces that the cluster %s was registered for: %s.", shown(c.Name), c.Namespaces)
 	}
 	return nil

@@ -81,6 +81,10 @@ func (d *delivery) inCluster(ctx context.Context, account string) (verdict, erro
 	if err != nil {
 		return verdict{}, err
 	}
+	// The trigger may be older than what the cluster is for now.
+	if !key.Has(d.rule.Namespace) {
+		return failed("The cluster %s is not registered for the namespace %s any more.", key.Name, d.rule.Namespace), nil
+	}
 	c, err := clusterByID(ctx, d.t.db, account, key.ID, "")
 	if err != nil {
 		return verdict{}, err

@@ -50,7 +50,7 @@ func (t *Triggers) UpdateCluster(ctx context.Context, who iam.Caller, id string,
 		if err != nil {
 			return err
 		}
-		if string(now.Credentials) != string(old.Credentials) {
+		if string(now.Credentials) != string(old.Credentials) || now.Namespaces != old.Namespaces {
 			return fault.New(fault.InUse, "The cluster %s was changed by somebody else meanwhile; try again.", now.Name)
 		}
 		marked := now.Marked
