@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/job"
+	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
 )
 
@@ -46,7 +47,9 @@ func (m *Mirror) compare(ctx context.Context, j *job.Job) error {
 		return err
 	}
 	c := &comparison{m: m, t: t, j: j, w: w, copier: m.copier(t, w.Repo, w.Organization, w.Override)}
-	err = c.run(t.scoped(ctx, c.path))
+	if err = t.answers(ctx); err == nil {
+		err = c.run(t.scoped(ctx, c.path))
+	}
 	switch {
 	case err == nil || errors.Is(err, registry.ErrSyncOver):
 		return nil
@@ -119,7 +122,9 @@ func (c *comparison) listThere(ctx context.Context) error {
 	c.there = map[string]bool{}
 	err := c.repo.Tags(ctx, "", func(tags []string) error {
 		for _, tag := range tags {
-			c.there[tag] = true
+			if _, err := oci.ParseTag(tag); err == nil { // what is none could be of any size
+				c.there[tag] = true
+			}
 		}
 		if len(c.there) > maxRemote {
 			return fmt.Errorf("it has more than %d tags", maxRemote)

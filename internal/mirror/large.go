@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -42,7 +43,8 @@ func (c *copier) resume(ctx context.Context, b registry.Blob) (*registry.SyncUpl
 	if err != nil {
 		return nil, err
 	}
-	if u != nil {
+	// What was begun before the region moved is of no use, and goes nowhere near its old place.
+	if u != nil && c.t.own(u.Location) {
 		if there, err := c.t.where(ctx, u); there || err != nil {
 			return u, err
 		}
@@ -59,7 +61,13 @@ func (c *copier) resume(ctx context.Context, b registry.Blob) (*registry.SyncUpl
 	return u, c.m.reg.KeepSyncUpload(ctx, me, *u)
 }
 
-// where asks how far an upload is; false: it is not there any more.
+// own reports an address of the region as it is now.
+func (t *target) own(location string) bool {
+	u, err := url.Parse(location)
+	return err == nil && u.Host == t.host && (u.Scheme == "https" || t.plain)
+}
+
+// where asks how far an upload is; false: it is not there any more, or not ours.
 func (t *target) where(ctx context.Context, u *registry.SyncUpload) (bool, error) {
 	a, err := t.do(ctx, request{method: http.MethodGet, url: u.Location})
 	if err != nil {
@@ -73,7 +81,7 @@ func (t *target) where(ctx context.Context, u *registry.SyncUpload) (bool, error
 		u.Received = n
 		return true, nil
 	}
-	if a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
+	if a.status >= 500 || a.status == http.StatusTooManyRequests {
 		return false, a.refused()
 	}
 	return false, nil

@@ -30,6 +30,7 @@ type Options struct {
 	Chunk     int64                           // bytes that a large blob is sent in; default 32 MiB
 	Large     int64                           // bytes from which a blob is sent in chunks; default 16 MiB
 	Pause     func(attempt int) time.Duration // before a tag is tried again; default 2 s to 10 min
+	Look      time.Duration                   // for a look at the other side while somebody waits; default 10 s
 }
 
 // A Mirror is safe for use by many goroutines.
@@ -47,16 +48,17 @@ var me = iam.System("sync")
 // How jobs are run.
 const (
 	workers    = 8             // tags at once
+	perAccount = 6             // of them: others have room beside one whose targets are slow
 	attempt    = 6 * time.Hour // for one tag
 	giveUp     = 7 * 24 * time.Hour
 	firstPause = 2 * time.Second
 	longPause  = 10 * time.Minute
-	checkLimit = 10 * time.Second // for a look at the other side while somebody waits
 )
 
 // New assembles a mirror. Its kinds of jobs are to be registered.
 func New(r *registry.Registry, o Options) *Mirror {
 	o.Chunk = cmp.Or(o.Chunk, 32<<20)
+	o.Look = cmp.Or(o.Look, 10*time.Second)
 	o.Large = cmp.Or(o.Large, 16<<20)
 	if o.Transport == nil {
 		o.Transport = func(c *tls.Config) *http.Transport {
@@ -75,7 +77,7 @@ func New(r *registry.Registry, o Options) *Mirror {
 // Kinds are the jobs that copy and compare.
 func (m *Mirror) Kinds() []job.Kind {
 	return []job.Kind{
-		{Name: registry.SyncKind, Workers: workers, PerAccount: workers, Timeout: attempt, GiveUp: giveUp, Pause: m.o.Pause, Run: m.copyTag, Changed: m.reg.SyncChanged},
+		{Name: registry.SyncKind, Workers: workers, PerAccount: perAccount, Timeout: attempt, GiveUp: giveUp, Pause: m.o.Pause, Run: m.copyTag, Changed: m.reg.SyncChanged},
 		{Name: registry.CompareKind, Workers: 2, PerAccount: 1, Timeout: attempt, Attempts: 20, Pause: m.o.Pause, Run: m.compare, Changed: m.reg.CompareChanged},
 	}
 }

@@ -35,6 +35,9 @@ func (m *Mirror) copyTag(ctx context.Context, j *job.Job) error {
 		}
 		return job.Snooze(pause+time.Duration(j.ID%1000)*time.Millisecond, "the region "+w.Region+" is left alone: "+why)
 	}
+	if err := t.answers(ctx); err != nil {
+		return m.failed(ctx, j, w, t, err)
+	}
 	o, err := m.copier(t, w.Repo, w.Organization, w.Override).tag(ctx, w.Tag)
 	if err == nil {
 		t.reached(nil)

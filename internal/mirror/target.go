@@ -25,6 +25,7 @@ import (
 type target struct {
 	region registry.Region
 	born   time.Time
+	limit  time.Duration // of a look while somebody waits
 	host   string
 	plain  bool // http
 	http   *http.Transport
@@ -33,6 +34,7 @@ type target struct {
 	flight singleflight.Group // of blobs that several images need at once
 
 	mu    sync.Mutex
+	heard time.Time // when it answered last; zero: never, or it was away since
 	down  time.Time // until then nobody tries
 	fails int       // in a row, to reach it
 	why   string
@@ -77,7 +79,7 @@ func (m *Mirror) connect(region registry.Region, password string) (*target, erro
 			return nil, fmt.Errorf("mirror: the authorities of the region %s do not parse", region.Name)
 		}
 	}
-	t := &target{region: region, born: time.Now(), host: host, plain: scheme == "http", http: m.o.Transport(c), known: newKnown()}
+	t := &target{region: region, born: time.Now(), limit: m.o.Look, host: host, plain: scheme == "http", http: m.o.Transport(c), known: newKnown()}
 	t.http.MaxIdleConns, t.http.MaxIdleConnsPerHost = 4*workers, 4*workers
 	t.http.ForceAttemptHTTP2 = false        // large blobs side by side are faster on connections of their own
 	t.http.ResponseHeaderTimeout = patience // some read a whole blob once more before they answer
@@ -123,7 +125,7 @@ func (t *target) scoped(ctx context.Context, path string) context.Context {
 
 // ping connects and logs in.
 func (t *target) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	ctx, cancel := context.WithTimeout(ctx, t.limit)
 	defer cancel()
 	a, err := t.do(ctx, request{method: http.MethodGet, url: t.base() + "/v2/"})
 	if err != nil {
@@ -135,10 +137,34 @@ func (t *target) ping(ctx context.Context) error {
 	return nil
 }
 
+// trusted is for how long a region that has answered is believed to be there.
+const trusted = time.Minute
+
+// answers makes sure, before much is begun, that the region answers at all:
+// whoever finds one that hangs would hang with it for minutes, and take the place
+// of what goes to others. A refusal is an answer.
+func (t *target) answers(ctx context.Context) error {
+	t.mu.Lock()
+	recently := time.Since(t.heard) < trusted
+	t.mu.Unlock()
+	if recently {
+		return nil
+	}
+	// One asks for all, whose job may end before the others'.
+	_, err, _ := t.flight.Do("/v2/", func() (any, error) { return nil, t.ping(context.WithoutCancel(ctx)) })
+	if _, refused := refusalOf(err); err != nil && !refused {
+		return err
+	}
+	t.mu.Lock()
+	t.heard = time.Now()
+	t.mu.Unlock()
+	return nil
+}
+
 // check asks whether a repository takes images, and writes nothing: it opens
 // an upload and cancels it.
 func (t *target) check(ctx context.Context, path string) error {
-	ctx, cancel := context.WithTimeout(t.scoped(ctx, path), checkLimit)
+	ctx, cancel := context.WithTimeout(t.scoped(ctx, path), t.limit)
 	defer cancel()
 	location, _, err := t.open(ctx, path, "", "")
 	if err != nil {
@@ -170,9 +196,10 @@ func (t *target) reached(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil {
-		t.fails, t.down = 0, time.Time{}
+		t.fails, t.down, t.heard = 0, time.Time{}, time.Now()
 		return
 	}
+	t.heard = time.Time{}
 	if time.Now().Before(t.down) {
 		return
 	}
