@@ -97,7 +97,24 @@ type fetcher struct {
 }
 
 func (c *Charts) from(t registry.ImportTask) *fetcher {
-	return &fetcher{c: c, t: t, http: &http.Client{Transport: c.dialer.Transport(nil), Timeout: patience}}
+	return &fetcher{c: c, t: t, http: &http.Client{Transport: c.dialer.Transport(nil), Timeout: patience, CheckRedirect: redirected}}
+}
+
+const maxRedirects = 5
+
+// redirected takes the login off a request that goes elsewhere, where another
+// port of the host is another server, and does not leave TLS.
+func redirected(req *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	switch {
+	case len(via) > maxRedirects:
+		return errors.New("chart: redirects without end")
+	case first.Scheme == "https" && req.URL.Scheme != "https":
+		return errors.New("chart: a redirect leaves TLS")
+	case req.URL.Scheme != first.Scheme || req.URL.Host != first.Host:
+		req.Header.Del("Authorization")
+	}
+	return nil
 }
 
 // upstream is what an import reads of an index.

@@ -130,9 +130,11 @@ func TestMirrorOfLies(t *testing.T) {
 			}
 			fmt.Fprint(rw, "apiVersion: v1\nentries:\n", entry("good", elsewhere.URL+"/good.tgz", ""), entry("forged", "x.tgz", "00"), entry("renamed", "x.tgz", ""),
 				entry("metadata", "http://169.254.169.254/x.tgz", ""), entry("oci", "oci://registry.example.com/x", ""), entry("gone", "none.tgz", ""),
-				entry("large", "large.tgz", ""), "  empty:\n  - null\n  - name: empty\n    version: 1.0.0\n")
+				entry("large", "large.tgz", ""), entry("moved", "moved.tgz", ""), "  empty:\n  - null\n  - name: empty\n    version: 1.0.0\n")
 		case "/x.tgz":
 			_, _ = rw.Write(pack("x", "1.0.0", "a"))
+		case "/moved.tgz": // to the same host, but another port
+			http.Redirect(rw, r, elsewhere.URL+"/good.tgz", http.StatusFound)
 		case "/large.tgz":
 			_, _ = rw.Write(make([]byte, maxChart+1))
 		default:
@@ -144,7 +146,7 @@ func TestMirrorOfLies(t *testing.T) {
 	password := "secret"
 	w.must(w.charts.SetMirror(t.Context(), w.admin, "team", registry.ChartMirror{URL: upstream.URL, Username: "u"}, &password))
 	m := w.imported("team")
-	if m.Status != "success" || m.Imported != 1 || !strings.HasPrefix(m.Detail, "1 imported, 0 were there, 7 could not be taken: ") || leaked.Load() {
+	if m.Status != "success" || m.Imported != 1 || !strings.HasPrefix(m.Detail, "1 imported, 0 were there, 8 could not be taken: ") || leaked.Load() {
 		t.Errorf("%+v, leaked %t", m, leaked.Load())
 	}
 	w.hasIndex("team", "good 1.0.0")
