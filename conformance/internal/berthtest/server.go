@@ -21,6 +21,11 @@ type Options struct {
 	Data     string   // data directory; empty: a new one
 	Settings []string // further flags of berth serve
 	Under    []string // a program, with its arguments, to run berth under
+
+	// Beside, where set, is a server on PostgreSQL that this one shares the
+	// database and the master key with. What is not in the database, blobs above
+	// 16 KiB, each has for itself.
+	Beside *Server
 }
 
 // Server is a berth process. Its methods are for one goroutine.
@@ -32,7 +37,8 @@ type Server struct {
 	dir      string // everything that Close removes
 	binary   string
 	certs    *certificates
-	database *postgres
+	database *postgres // its own
+	shared   *postgres // another server's
 	process  *exec.Cmd
 	exited   chan struct{}
 	log      *os.File
@@ -100,6 +106,12 @@ func (s *Server) prepare() error {
 			return err
 		}
 	}
+	if one := s.options.Beside; one != nil {
+		s.shared = one.database
+		if err := copyKey(one.Data, s.Data); err != nil {
+			return err
+		}
+	}
 	if s.options.Postgres {
 		if s.database, err = startPostgres(filepath.Join(s.dir, "pg")); err != nil {
 			return err
@@ -150,10 +162,25 @@ func (s *Server) env() []string {
 			env = append(env, e)
 		}
 	}
-	if s.database != nil {
-		env = append(env, "BERTH_DATABASE="+s.database.url)
+	for _, p := range []*postgres{s.database, s.shared} {
+		if p != nil {
+			env = append(env, "BERTH_DATABASE="+p.url)
+		}
 	}
 	return env
+}
+
+// copyKey gives a new data directory the master key of another.
+func copyKey(from, to string) error {
+	const name = "master.key"
+	key, err := os.ReadFile(filepath.Join(from, name))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(to, name), key, 0o600)
 }
 
 func (s *Server) waitReady() error {
