@@ -27,6 +27,7 @@ type group struct {
 	last   int64      // when that was, µs
 	charts map[string]*versions
 	place  map[place]*Version
+	chunks map[*Version]*chunk // of the last index, by their first version
 
 	now   atomic.Pointer[Index] // the last one that was made
 	bytes int64                 // that the group takes; Charts.mu

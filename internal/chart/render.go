@@ -2,7 +2,6 @@ package chart
 
 import (
 	"bytes"
-	"compress/gzip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,13 +17,14 @@ const ContextPath = "/chart"
 
 // An Index is an index.yaml. It is shared: read only.
 type Index struct {
-	Body     []byte
 	ETag     string // without quotes; that of the compressed form ends in -gzip
 	Modified time.Time
 	Charts   []Chart
 
 	changes int64
-	bytes   int64
+	bytes   int64 // that it and what it is made of take
+	parts   []*chunk
+	body    func() []byte
 	zip     func() []byte
 }
 
@@ -34,14 +34,16 @@ type Chart struct {
 	Versions []*Version
 }
 
+// Body is the text. It is made when it is first asked for.
+func (x *Index) Body() []byte { return x.body() }
+
 // Gzip is the body compressed. It is made when it is first asked for.
 func (x *Index) Gzip() []byte { return x.zip() }
 
 // version is what the form of the index has: where it changes, so do the tags.
 const version = "1"
 
-// render writes the index. What is long in it is stored as it stands there, so
-// that this only copies.
+// render writes the index: the chunks that are new, and where the others are.
 func (g *group) render(k key, changes int64) *Index {
 	all := g.sorted()
 	x := &Index{
@@ -51,34 +53,50 @@ func (g *group) render(k key, changes int64) *Index {
 	if g.last == 0 {
 		x.Modified = time.UnixMicro(k.created).UTC()
 	}
-	const around = 300 // bytes of a version beside its metadata
-	size, kept := 200, 0
+	head := "apiVersion: v1\nentries:\n"
+	if len(all) == 0 {
+		head = "apiVersion: v1\nentries: {}\n"
+	}
+	x.parts = append(x.parts, whole(head))
+	chunks, size := map[*Version]*chunk{}, 0
 	for i, v := range all {
 		x.Charts[i] = Chart{v.name, v.list}
-		size += 2 * len(v.name)
-		for _, n := range v.list {
-			size += len(n.Entry) + around
-			kept += len(n.Entry) + len(n.Metadata) + around
+		for k, of := range v.chunks() {
+			c := g.chunk(of, k == 0)
+			chunks[of[0]] = c
+			x.parts = append(x.parts, c)
+			size += len(c.text)
+			for _, n := range of {
+				x.bytes += int64(len(n.Metadata)) + around
+			}
 		}
 	}
-	var b bytes.Buffer
-	b.Grow(size)
-	b.WriteString("apiVersion: v1\nentries:")
-	if len(all) == 0 {
-		b.WriteString(" {}")
-	}
-	b.WriteByte('\n')
-	for _, c := range x.Charts {
-		b.WriteString("  " + keyOf(c.Name) + ":\n")
-		for _, n := range c.Versions {
-			n.write(&b)
+	g.chunks = chunks
+	x.parts = append(x.parts, whole("generated: \""+x.Modified.Format(time.RFC3339Nano)+"\"\nserverInfo:\n  contextPath: "+ContextPath+"\n"))
+	const forms = 3 // the entries of versions, the chunks, and the body
+	x.bytes += int64(forms*size + size/4)
+	x.body = sync.OnceValue(func() []byte { return bytes.Join(x.texts(), nil) })
+	x.zip = sync.OnceValue(func() []byte {
+		zipped := make([][]byte, len(x.parts))
+		for i, c := range x.parts {
+			zipped[i] = c.zip()
 		}
-	}
-	b.WriteString("generated: \"" + x.Modified.Format(time.RFC3339Nano) + "\"\nserverInfo:\n  contextPath: " + ContextPath + "\n")
-	x.Body = b.Bytes()
-	x.bytes = int64(kept + cap(x.Body) + len(x.Body)/8)
-	x.zip = sync.OnceValue(func() []byte { return compress(x.Body) })
+		return gzipOf(x.texts(), zipped)
+	})
 	return x
+}
+
+// whole is a chunk without versions.
+func whole(text string) *chunk {
+	return &chunk{text: []byte(text), zip: func() []byte { return deflate([]byte(text)) }}
+}
+
+func (x *Index) texts() [][]byte {
+	texts := make([][]byte, len(x.parts))
+	for i, c := range x.parts {
+		texts[i] = c.text
+	}
+	return texts
 }
 
 // plain are the words that YAML cannot take for anything but text.
@@ -134,19 +152,4 @@ func (n *Version) AppendJSON(b []byte) []byte {
 	b = append(b, n.Sum()...)
 	b = append(b, `",`...)
 	return append(b, n.Metadata[1:]...) // an object that is never empty
-}
-
-func compress(body []byte) []byte {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err == nil {
-		_, err = z.Write(body)
-	}
-	if err == nil {
-		err = z.Close()
-	}
-	if err != nil {
-		panic(err) // memory does not fail
-	}
-	return b.Bytes()
 }

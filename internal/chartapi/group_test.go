@@ -234,7 +234,7 @@ func TestUploadsMeet(t *testing.T) {
 	}
 	fresh, err := chart.New(w.reg, chart.Options{}).Index(t.Context(), w.admin, "team")
 	w.must(err)
-	if now, err := w.charts.Index(t.Context(), w.admin, "team"); err != nil || !bytes.Equal(now.Body, fresh.Body) {
+	if now, err := w.charts.Index(t.Context(), w.admin, "team"); err != nil || !bytes.Equal(now.Body(), fresh.Body()) {
 		t.Errorf("what was followed and what is read are different: %v", err)
 	}
 }

@@ -40,15 +40,16 @@ func (a *API) index(c *call) error {
 	}
 	body := x.Body
 	if zipped {
-		body = x.Gzip()
+		body = x.Gzip
 		h["Content-Encoding"] = gzipEncoding
 	}
+	text := body()
 	h["Last-Modified"] = []string{x.Modified.Format(http.TimeFormat)}
 	h["Content-Type"] = yamlType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method == http.MethodGet {
-		_, err = c.w.Write(body)
+		_, err = c.w.Write(text)
 		web.Of(c.w).Failed(err)
 	}
 	return nil

@@ -142,6 +142,9 @@ func (r *Registry) isThere(ctx context.Context, name oci.Name, p push) (bool, er
 		return false, ignoreNone(err)
 	}
 	for _, ref := range p.references() {
+		if ref.Tag != "" && !r.isRenewed(rp.ID, ref.Tag) {
+			return false, nil
+		}
 		var m *Manifest
 		if r.db.Exact() {
 			_, key := manifestQuery(ref)

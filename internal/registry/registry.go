@@ -61,8 +61,9 @@ type Registry struct {
 	archives   *unpackers
 	jobs       *job.Queue
 	outbox     outbox
-	simulating chan struct{} // one for each simulation of retention that runs
-	touched    touches
+	simulating chan struct{}        // one for each simulation of retention that runs
+	touched    touches[int64]       // repositories
+	renewed    touches[manifestKey] // tags
 	collector  collectorState
 }
 

@@ -26,7 +26,7 @@ func (r *Registry) Retag(ctx context.Context, who iam.Caller, name oci.Name, fro
 			return err
 		}
 		unknown := fault.New(fault.TagUnknown, "The repository %s has no tag %s.", name, from)
-		target, err := db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
+		target, err := db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest, t.updated FROM tag t JOIN manifest m ON m.id = t.manifest
 			WHERE t.repository = $1 AND t.name = $2`, rp.ID, from)
 		if errors.Is(err, db.ErrNone) {
 			return unknown

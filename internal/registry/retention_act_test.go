@@ -72,6 +72,45 @@ func (w *world) age(name oci.Name, tag string, ago time.Duration) {
 	w.must(err)
 }
 
+// A tag that is pushed again as it is was pushed: it begins anew. Its time is
+// written once an hour.
+func TestPushedAgainTheAgeBeginsAnew(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{})
+	image := w.image(app, "nightly", 10)
+	push := func(tag string) {
+		_, err := w.PutManifest(w.ctx, w.admin, app, tagRef(tag), nil, imageType, image)
+		w.must(err)
+	}
+	updated := func() int64 {
+		n, err := db.One[int64](w.ctx, w.db, `SELECT updated FROM tag WHERE name = 'nightly'`)
+		w.must(err)
+		return n
+	}
+	push("nightly")
+	push("other")
+	w.age(app, "nightly", 40*day)
+	w.age(app, "other", 40*day)
+	push("nightly")
+	now := updated()
+	if ago := time.Since(time.UnixMicro(now)); ago > time.Hour {
+		t.Fatalf("it was pushed %s ago", ago)
+	}
+	push("nightly")
+	w.age(app, "nightly", 30*time.Minute)
+	now = updated()
+	push("nightly")
+	if updated() != now {
+		t.Error("the time is written with every push")
+	}
+	_, err := w.CreateRetention(w.ctx, w.admin, app, retention.Policy{Rules: []retention.Rule{byAge(30)}})
+	w.must(err)
+	w.act()
+	if got := w.tagsOf(app); got != "nightly" {
+		t.Errorf("%s stay", got)
+	}
+}
+
 // tagsOf lists a repository's tags.
 func (w *world) tagsOf(name oci.Name) string {
 	w.t.Helper()

@@ -16,6 +16,7 @@ const maxTagTries = 3
 type tagTarget struct {
 	Manifest int64
 	Digest   string
+	Updated  int64
 }
 
 // setTag points a tag to a manifest and tells whether it did not before. What
@@ -55,7 +56,10 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 		}
 	}
 	if old.Manifest == manifest {
-		return false, nil
+		if cause == "push" {
+			err = r.renewTag(tx, rp.ID, name, old.Updated)
+		}
+		return false, err
 	}
 	if _, err := tx.Exec(`UPDATE tag SET manifest = $3, updated = $4 WHERE repository = $1 AND name = $2`, rp.ID, name, manifest, tx.Micros()); err != nil {
 		return false, err
@@ -80,7 +84,7 @@ func currentTag(tx *db.Tx, repo int64, name string) (tagTarget, error) {
 	if lock != "" {
 		lock += " OF t"
 	}
-	return db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest
+	return db.One[tagTarget](tx.Context(), tx, `SELECT t.manifest, m.digest, t.updated FROM tag t JOIN manifest m ON m.id = t.manifest
 		WHERE t.repository = $1 AND t.name = $2`+lock, repo, name)
 }
 
