@@ -30,6 +30,8 @@ type Charts struct {
 	limit  int64
 	memory *semaphore.Weighted // of archives that are being uploaded, bytes
 
+	reading sync.Mutex // an index of others
+
 	mu     sync.Mutex
 	groups map[key]*group
 	bytes  int64 // of all groups together

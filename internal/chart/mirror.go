@@ -24,7 +24,7 @@ import (
 
 // The bounds of an import.
 const (
-	maxIndex    = 100 << 20       // bytes of an index
+	maxIndex    = 32 << 20        // bytes of an index, which take forty times as many to read
 	maxImported = 20_000          // versions that one import looks at
 	maxProblems = 5               // that the detail of an import names
 	patience    = 5 * time.Minute // for one file
@@ -136,9 +136,9 @@ func (f *fetcher) run(ctx context.Context) (imported int64, detail string, err e
 	if err != nil {
 		return 0, "", err
 	}
-	var x upstream
-	if err := yaml.Unmarshal(text, &x); err != nil {
-		return 0, "", errors.New("the index cannot be read")
+	x, err := f.c.read(text)
+	if err != nil {
+		return 0, "", err
 	}
 	own, err := f.c.Index(ctx, me, f.t.Group)
 	if err != nil {
@@ -187,6 +187,16 @@ func (f *fetcher) run(ctx context.Context) (imported int64, detail string, err e
 		detail += ": " + strings.Join(problems, "; ")
 	}
 	return imported, clip(detail), nil
+}
+
+// read reads an index of others, one at a time.
+func (c *Charts) read(text []byte) (x upstream, err error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if yaml.Unmarshal(text, &x) != nil {
+		err = errors.New("the index cannot be read")
+	}
+	return x, err
 }
 
 // reason is what an error says to people.

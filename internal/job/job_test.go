@@ -523,3 +523,39 @@ func TestDueDuringALook(t *testing.T) {
 		}
 	}
 }
+
+// Accounts whose jobs are not due take no turns: one behind very many of them is
+// served at once.
+func TestManyAccountsWait(t *testing.T) {
+	w := open(t)
+	q := job.NewQueue(w.db, nil)
+	w.must(w.change(func(tx *db.Tx) error {
+		for i := range 300 {
+			if _, err := q.Add(tx, job.New{Kind: "k", Account: fmt.Sprintf("a%03d", i), Key: fmt.Sprint(i), Due: tx.Now().Add(time.Hour)}); err != nil {
+				return err
+			}
+		}
+		_, err := q.Add(tx, job.New{Kind: "k", Account: "last", Key: "last"})
+		return err
+	}))
+	done := make(chan struct{})
+	w.node(job.Kind{Name: "k", Run: func(context.Context, *job.Job) error { close(done); return nil }})
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the job that is due is not done")
+	}
+}
+
+// What failed with a code says to accounts what is for them, and not the cause.
+func TestCauseIsForTheLog(t *testing.T) {
+	w := open(t)
+	q, _ := w.node(job.Kind{Name: "k", Attempts: 1, Run: func(context.Context, *job.Job) error {
+		return fmt.Errorf("k: %w", fault.Wrap(fault.Unavailable, errors.New("host=10.0.0.9 user=berth"), "Try again later."))
+	}})
+	w.add(q, job.New{Kind: "k", Key: "x"})
+	w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{State: job.Dead})) == 1 })
+	if got := w.list(q, job.Filter{})[0].Error; got != "Try again later." {
+		t.Errorf("it says %q", got)
+	}
+}

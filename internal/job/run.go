@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"berth.dev/berth/internal/db"
+	"berth.dev/berth/internal/fault"
 )
 
 // How jobs are claimed.
@@ -139,7 +140,8 @@ func (q *Queue) claim(ctx context.Context, l *lane, n int) ([]*Job, error) {
 		}
 		wrapped := false
 		for turn := 0; turn < accounts && len(out.jobs) < n; turn++ {
-			account, err := db.One[string](tx.Context(), tx, `SELECT account FROM job WHERE kind = $1 AND state = 'waiting' AND account > $2 ORDER BY account LIMIT 1`, l.Name, out.cursor)
+			account, err := db.One[string](tx.Context(), tx, `SELECT account FROM job WHERE kind = $1 AND state = 'waiting' AND account > $2 AND due <= $3 ORDER BY account LIMIT 1`,
+				l.Name, out.cursor, tx.Micros())
 			if errors.Is(err, db.ErrNone) && !wrapped {
 				// The account "" is before all others: none is greater than a cursor "" but itself.
 				wrapped, out.cursor = true, ""
@@ -334,8 +336,12 @@ func changed(tx *db.Tx, l *lane, j *Job, s State, why string) error {
 	return l.Changed(tx, &told, s)
 }
 
-// text is an error fit to be stored and shown.
+// text is an error fit to be stored, and shown to accounts: of one with a code
+// that is the sentence which is for them.
 func text(err error) string {
+	if f := (*fault.Error)(nil); errors.As(err, &f) {
+		return f.Msg
+	}
 	s := strings.ReplaceAll(err.Error(), "\x00", "")
 	if len(s) > maxError {
 		s = s[:maxError]

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,5 +92,35 @@ func TestNoTags(t *testing.T) {
 	})
 	if r.Missing != 1 || r.Extra != 1 || len(r.Entries) != 2 {
 		t.Errorf("%d missing, %d extra, %d entries", r.Missing, r.Extra, len(r.Entries))
+	}
+}
+
+// A rule that is deleted while its image is on the way does not go on trying.
+func TestDeletedUnderWay(t *testing.T) {
+	from, to := open(t, mirror.Options{}), open(t, mirror.Options{})
+	var hold atomic.Bool
+	asked, let := make(chan struct{}, 1), make(chan struct{})
+	w := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if hold.Load() && strings.Contains(r.URL.Path, "/manifests/") {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+			<-let
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		to.api.ServeHTTP(rw, r)
+	}), false)
+	from.region(w.URL)
+	from.run()
+	from.rule(registry.Sync{Auto: true})
+	hold.Store(true)
+	from.tag(app, "v1", "one")
+	<-asked
+	must(t, from.DeleteSync(t.Context(), from.admin, app, north))
+	close(let)
+	if j := from.over(); j.Status != registry.SyncCancelled || !strings.Contains(j.Detail, "was deleted") {
+		t.Errorf("%+v", j)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"berth.dev/berth/internal/oci"
 )
 
-// maxAttached bounds the tags that are copied again because something was
+// maxAttached bounds, times the rules, the tags that are copied again because something was
 // attached to their image.
-const maxAttached = 10
+const maxAttached = 5
 
 // expandSync turns a push into jobs, one for each rule of the repository that
 // was there before it. A job takes the image that the tag has when it runs.
@@ -152,6 +152,13 @@ func (r *Registry) RetrySync(ctx context.Context, who iam.Caller, j *job.Job, wh
 		}
 		if newer {
 			return r.endSync(tx, id, SyncCancelled, "A newer push took over: "+why, "")
+		}
+		gone, err := exists(tx, `SELECT 1 FROM sync_job s WHERE s.id = $1 AND s.rule <> 0 AND NOT EXISTS (SELECT 1 FROM repo_sync r WHERE r.id = s.rule)`, id)
+		if err != nil {
+			return err
+		}
+		if gone {
+			return r.endSync(tx, id, SyncCancelled, "The synchronization was deleted: "+why, "")
 		}
 		_, err = tx.Exec(`UPDATE sync_job SET status = $2, detail = $3, updated = $4 WHERE id = $1`+isOpen, id, string(SyncWaiting), why, tx.Micros())
 		return err

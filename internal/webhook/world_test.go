@@ -110,8 +110,12 @@ func (w *world) until(hook int64, what string, ok func(registry.Delivery) bool) 
 		var err error
 		last, _, err = w.Deliveries(w.t.Context(), w.admin, place, hook, "", 100)
 		w.must(err)
-		if len(last) > 0 && ok(last[0]) {
-			return last[0]
+		if len(last) == 0 {
+			continue
+		}
+		d, err := w.Delivery(w.t.Context(), w.admin, place, hook, last[0].ID)
+		if err == nil && ok(d) {
+			return d
 		}
 	}
 	w.t.Fatalf("never: %s; there is %+v", what, last)
