@@ -10,6 +10,7 @@ import (
 	"berth.dev/berth/internal/helm"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
+	"berth.dev/berth/internal/registry"
 )
 
 // Hold makes room for an archive in memory, and waits for it where others have
@@ -61,7 +62,7 @@ func (c *Charts) Upload(ctx context.Context, who iam.Caller, group string, archi
 	if err := c.put(ctx, who, name, archive); err != nil {
 		return nil, err
 	}
-	return h, c.store(ctx, who, name, h.Metadata, metadata, layer, provenance, force)
+	return h, c.store(ctx, who, name, h.Metadata, metadata, layer, provenance, registry.ChartOver{Any: force})
 }
 
 // AddProvenance stores a provenance file beside a version that is there. One
@@ -97,7 +98,7 @@ func (c *Charts) AddProvenance(ctx context.Context, who iam.Caller, group string
 		return err
 	}
 	layer := descriptor{helm.ChartType, v.Digest, v.Size}
-	return c.store(ctx, who, name, m, []byte(v.Metadata), layer, provenance, true)
+	return c.store(ctx, who, name, m, []byte(v.Metadata), layer, provenance, registry.ChartOver{Archive: v.Digest})
 }
 
 // descriptor is a blob in a manifest.
@@ -114,7 +115,7 @@ func described(media string, b []byte) descriptor {
 const imageType = "application/vnd.oci.image.manifest.v1+json"
 
 // store stores what stands around an archive: metadata, provenance, manifest.
-func (c *Charts) store(ctx context.Context, who iam.Caller, name oci.Name, m helm.Metadata, metadata []byte, layer descriptor, provenance []byte, force bool) error {
+func (c *Charts) store(ctx context.Context, who iam.Caller, name oci.Name, m helm.Metadata, metadata []byte, layer descriptor, provenance []byte, over registry.ChartOver) error {
 	if err := c.put(ctx, who, name, metadata); err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (c *Charts) store(ctx context.Context, who iam.Caller, name oci.Name, m hel
 	if err != nil {
 		return err
 	}
-	_, err = c.reg.PutChart(ctx, who, name, helm.TagOf(m.Version), body, force)
+	_, err = c.reg.PutChart(ctx, who, name, helm.TagOf(m.Version), body, over)
 	return err
 }
 

@@ -206,6 +206,28 @@ func TestPush(t *testing.T) {
 	w.must(push("acme/web", "1.0.0", chartTypes, config("web", "1.0.0"), []byte("x")))
 }
 
+// A provenance file is for the archive that it was checked against: where
+// another one comes meanwhile, that one stays.
+func TestProvenanceMeetsUpload(t *testing.T) {
+	w := open(t)
+	for i := range 25 {
+		name := fmt.Sprint("web", i)
+		first, second := pack(name, "1.0.0", "first"), pack(name, "1.0.0", "second")
+		w.upload(201, "/chart/api/team/charts", first)
+		var wg sync.WaitGroup
+		var added int
+		wg.Go(func() { added = w.send("admin", "POST", "/chart/api/team/prov", provenance(name, "1.0.0", first)).Code })
+		wg.Go(func() { w.upload(201, "/chart/api/team/charts?force", second) })
+		wg.Wait()
+		if added != 201 && added != 400 && added != 409 {
+			t.Errorf("the provenance file: %d", added)
+		}
+		if rec := w.send("admin", "GET", "/chart/team/charts/"+name+"-1.0.0.tgz", nil); !bytes.Equal(rec.Body.Bytes(), second) {
+			t.Fatalf("round %d: after %d the older archive is back", i, added)
+		}
+	}
+}
+
 // Of several who upload one version at once one wins; pushes that meet in a
 // group are all in its index.
 func TestUploadsMeet(t *testing.T) {

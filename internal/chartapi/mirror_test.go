@@ -40,6 +40,25 @@ func (w *world) imported(group string) registry.ChartMirror {
 	return registry.ChartMirror{}
 }
 
+// What an account has others copy for it counts as its own.
+func TestMirrorHasTheAccountsQuota(t *testing.T) {
+	w := open(t, func(o *registry.Options) { o.ReposPerOwner = 3 })
+	for _, name := range []string{"web", "api"} {
+		w.upload(201, "/chart/api/team/charts", pack(name, "1.0.0", "a"))
+	}
+	upstream := httptest.NewServer(w.web)
+	defer upstream.Close()
+	w.work()
+	w.must(w.charts.SetMirror(t.Context(), w.admin, "open", registry.ChartMirror{URL: upstream.URL + "/chart/team", Username: "admin"}, new("admin-password")))
+	m := w.imported("open")
+	if m.Imported != 1 || !strings.Contains(m.Detail, "quota") {
+		t.Errorf("%+v", m)
+	}
+	if n := len(w.index("open").names()); n != 1 {
+		t.Errorf("the index has %d charts", n)
+	}
+}
+
 // A group imports what another chart repository has: this one, over HTTP.
 func TestMirror(t *testing.T) {
 	w := open(t)

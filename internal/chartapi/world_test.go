@@ -45,7 +45,7 @@ type world struct {
 
 const maxChart = 256 << 10
 
-func open(t testing.TB) *world {
+func open(t testing.TB, change ...func(*registry.Options)) *world {
 	t.Helper()
 	w := &world{t: t}
 	database := dbtest.Open(t)
@@ -57,7 +57,11 @@ func open(t testing.TB) *world {
 	w.must(err)
 	t.Cleanup(func() { w.must(blobs.Close()) })
 	w.jobs = job.NewQueue(database, slog.New(slog.DiscardHandler))
-	w.reg = registry.New(database, w.iam, blob.New(blobs, blob.Options{}), registry.Options{Jobs: w.jobs, ChartMax: maxChart, MaxGroups: 4, Grace: time.Microsecond, Undelete: time.Microsecond})
+	o := registry.Options{Jobs: w.jobs, ChartMax: maxChart, MaxGroups: 4, Grace: time.Microsecond, Undelete: time.Microsecond}
+	for _, c := range change {
+		c(&o)
+	}
+	w.reg = registry.New(database, w.iam, blob.New(blobs, blob.Options{}), o)
 	t.Cleanup(w.fsck)
 	w.charts = chart.New(w.reg, chart.Options{Dialer: dial.New(dial.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})})
 	w.jobs.Register(w.charts.Kinds()...)

@@ -29,6 +29,9 @@ func System(name string) Caller { return Caller{UserName: name, kind: kindSystem
 // everything.
 func Operator() Caller { return Caller{kind: kindOperator} }
 
+// Operator reports the operator, whom no quota binds.
+func (c Caller) Operator() bool { return c.kind == kindOperator }
+
 // Anonymous reports that nobody is logged in.
 func (c Caller) Anonymous() bool { return c.kind == kindUser && c.User == "" }
 

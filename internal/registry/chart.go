@@ -183,10 +183,17 @@ func versionExists(name oci.Name, tag string) error {
 	return fault.New(fault.Exists, "%s %s exists already.", name.Repository(), helm.VersionOf(tag))
 }
 
+// ChartOver says which version of a chart may be there to be replaced: none,
+// any, or with Archive only one of the same archive.
+type ChartOver struct {
+	Any     bool
+	Archive oci.Digest
+}
+
 // PutChart stores the manifest of a chart whose blobs are in the repository,
-// under the tag of its version: one that is there is replaced with force only.
-// Errors: as PutManifest, Exists.
-func (r *Registry) PutChart(ctx context.Context, who iam.Caller, name oci.Name, tag string, body []byte, force bool) (PutResult, error) {
+// under the tag of its version. Errors: as PutManifest, Exists where there is
+// another version than may be.
+func (r *Registry) PutChart(ctx context.Context, who iam.Caller, name oci.Name, tag string, body []byte, over ChartOver) (PutResult, error) {
 	if err := r.mayPush(ctx, who, name); err != nil {
 		return PutResult{}, err
 	}
@@ -194,8 +201,23 @@ func (r *Registry) PutChart(ctx context.Context, who iam.Caller, name oci.Name, 
 	if err != nil {
 		return PutResult{}, err
 	}
-	p.fresh = !force
+	p.fresh, p.over = over == ChartOver{}, over.Archive
 	return r.putManifest(ctx, who, name, p)
+}
+
+// checkOver makes sure that the tag is a version of that archive.
+func checkOver(tx *db.Tx, rp repoRow, tag string, archive oci.Digest) error {
+	if err := lockRepo(tx, rp.ID, oci.Name(rp.Path), tx.ForKeyShare()); err != nil {
+		return err
+	}
+	now, err := currentTag(tx, rp.ID, tag)
+	if err == nil {
+		_, err = db.One[int64](tx.Context(), tx, `SELECT manifest FROM chart WHERE manifest = $1 AND digest = $2`, now.Manifest, string(archive))
+	}
+	if errors.Is(err, db.ErrNone) {
+		return fault.New(fault.Exists, "%s %s was replaced meanwhile.", oci.Name(rp.Path).Repository(), helm.VersionOf(tag))
+	}
+	return err
 }
 
 const imageManifest = "application/vnd.oci.image.manifest.v1+json"

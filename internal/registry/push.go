@@ -22,8 +22,9 @@ type push struct {
 	digest oci.Digest
 	body   []byte
 	tags   []string
-	chart  *chartRow // what is known of a chart that goes into a chart group
-	fresh  bool      // none of the tags may be there already
+	chart  *chartRow  // what is known of a chart that goes into a chart group
+	fresh  bool       // none of the tags may be there already
+	over   oci.Digest // of the archive that the tag's chart must have, to be replaced; empty: it may have any
 }
 
 // PutManifest stores a manifest and points tags to it: the one in ref and
@@ -69,6 +70,11 @@ func (r *Registry) putManifest(ctx context.Context, who iam.Caller, name oci.Nam
 		rp, err := r.repoForPush(tx, who, name)
 		if err != nil {
 			return outcome{}, err
+		}
+		if p.over != "" {
+			if err := checkOver(tx, rp, p.tags[0], p.over); err != nil {
+				return outcome{}, err
+			}
 		}
 		var moves tagMoves
 		changed, err := r.put(tx, who, rp, p, &moves)

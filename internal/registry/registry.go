@@ -28,7 +28,7 @@ type Options struct {
 	SweepEvery    time.Duration // pause of the collector when nothing is due; default 1 min
 	CreateOnPush  bool          // a push creates the organization too, where the caller may create one
 	OrgsPerOwner  int           // organizations of one account; 0: no limit. Berth itself and its operator are not bound by it
-	ReposPerOwner int           // repositories of one account; 0: no limit
+	ReposPerOwner int           // repositories of one account; 0: no limit. Its operator is not bound by it; what Berth copies for an account is
 	TagsPerRepo   int           // 0: no limit
 	MaxShares     int           // rules by which one repository is shared; 0: no limit
 	ShareUnknown  bool          // a repository may be shared with an account that does not exist yet

@@ -236,7 +236,7 @@ func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name
 
 // addRepo adds a new repository to the sums. Errors: Quota, with the detail "repo".
 func (r *Registry) addRepo(tx *db.Tx, who iam.Caller, rp repoRow, k repoKind) error {
-	if limit := int64(r.o.ReposPerOwner); limit > 0 && !who.System() {
+	if limit := int64(r.o.ReposPerOwner); limit > 0 && !who.Operator() {
 		if err := lockQuota(tx, rp.Account); err != nil {
 			return err
 		}
