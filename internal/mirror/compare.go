@@ -86,6 +86,10 @@ type comparison struct {
 }
 
 func (c *comparison) run(ctx context.Context) error {
+	// Before the other side is asked for its tags: that is many requests.
+	if err := c.room(ctx); err != nil {
+		return err
+	}
 	if err := c.listThere(ctx); err != nil {
 		return err
 	}
@@ -117,6 +121,18 @@ func (c *comparison) run(ctx context.Context) error {
 	return c.extra(ctx)
 }
 
+// room makes sure that what differs may be queued.
+func (c *comparison) room(ctx context.Context) error {
+	if !c.w.Reconcile {
+		return nil
+	}
+	room, err := c.m.reg.SyncRoom(ctx, me, c.w.Repo)
+	if err == nil && room < roomNeeded {
+		err = errNoRoom
+	}
+	return err
+}
+
 // listThere reads the tags of the other side.
 func (c *comparison) listThere(ctx context.Context) error {
 	c.there = map[string]bool{}
@@ -139,14 +155,8 @@ func (c *comparison) listThere(ctx context.Context) error {
 
 // step compares some tags, and queues those that are to be copied.
 func (c *comparison) step(ctx context.Context, tags []registry.TagDigest, after string) error {
-	if c.w.Reconcile {
-		room, err := c.m.reg.SyncRoom(ctx, me, c.w.Repo)
-		if err != nil {
-			return err
-		}
-		if room < roomNeeded {
-			return errNoRoom
-		}
+	if err := c.room(ctx); err != nil {
+		return err
 	}
 	out := registry.Compared{After: after}
 	remote := make([]string, len(tags))

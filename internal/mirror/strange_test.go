@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/job"
 	"berth.dev/berth/internal/mirror"
 	"berth.dev/berth/internal/registry"
 )
@@ -123,4 +124,32 @@ func TestDeletedUnderWay(t *testing.T) {
 	if j := from.over(); j.Status != registry.SyncCancelled || !strings.Contains(j.Detail, "was deleted") {
 		t.Errorf("%+v", j)
 	}
+}
+
+// A rule that is behind is caught up also where the first try came to nothing,
+// here since the region was not registered for a while. While there is no room
+// for more the other side is not asked.
+func TestBehindAgain(t *testing.T) {
+	from, to, w := pair(t, mirror.Options{})
+	from.run()
+	from.rule(registry.Sync{Auto: true})
+	from.full()
+	must(t, from.DeleteRegion(t.Context(), iam.Operator(), "north"))
+	d := from.tag(app, "v1", "one")
+	until(t, "catching up has failed", func() bool {
+		r, err := from.Differences(t.Context(), from.admin, app, north, false, 0, 10)
+		return err == nil && r.State == "failed" && r.Reconcile
+	})
+	from.region(w.URL)
+	from.tag(app, "v2", "two")
+	until(t, "it waits for room", func() bool {
+		jobs, err := from.Jobs(t.Context(), from.admin, registry.CompareKind, job.Waiting, 0, 10)
+		must(t, err)
+		return len(jobs.Items) == 1 && strings.Contains(jobs.Items[0].Error, "come first")
+	})
+	if n := w.seen("GET tags"); n > 0 {
+		t.Errorf("the tags over there were listed %d times for nothing", n)
+	}
+	from.empty()
+	until(t, "it is caught up", func() bool { return to.digest(app, "v1") == d })
 }

@@ -34,9 +34,10 @@ type target struct {
 	flight singleflight.Group // of blobs that several images need at once
 
 	mu    sync.Mutex
-	heard time.Time // when it answered last; zero: never, or it was away since
-	down  time.Time // until then nobody tries
-	fails int       // in a row, to reach it
+	repos map[string]*remote.Repository // by path
+	heard time.Time                     // when it answered last; zero: never, or it was away since
+	down  time.Time                     // until then nobody tries
+	fails int                           // in a row, to reach it
 	why   string
 }
 
@@ -79,7 +80,8 @@ func (m *Mirror) connect(region registry.Region, password string) (*target, erro
 			return nil, fmt.Errorf("mirror: the authorities of the region %s do not parse", region.Name)
 		}
 	}
-	t := &target{region: region, born: time.Now(), limit: m.o.Look, host: host, plain: scheme == "http", http: m.o.Transport(c), known: newKnown()}
+	t := &target{region: region, born: time.Now(), limit: m.o.Look, host: host, plain: scheme == "http", http: m.o.Transport(c), known: newKnown(),
+		repos: map[string]*remote.Repository{}}
 	t.http.MaxIdleConns, t.http.MaxIdleConnsPerHost = 4*workers, 4*workers
 	t.http.ForceAttemptHTTP2 = false        // large blobs side by side are faster on connections of their own
 	t.http.ResponseHeaderTimeout = patience // some read a whole blob once more before they answer
@@ -112,10 +114,23 @@ func (t *target) path(organization string, name oci.Name) string {
 	return p
 }
 
-// repository is the client of one repository over there.
+const maxRepos = 1000 // that clients are kept of
+
+// repository is the client of one repository over there. All jobs use the same:
+// it puts together what they change in a list of referrers that is kept by tag.
 func (t *target) repository(path string) *remote.Repository {
-	return &remote.Repository{Client: t.client, Reference: reference.Reference{Registry: t.host, Repository: path}, PlainHTTP: t.plain,
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.repos[path]; r != nil {
+		return r
+	}
+	if len(t.repos) >= maxRepos {
+		clear(t.repos)
+	}
+	r := &remote.Repository{Client: t.client, Reference: reference.Reference{Registry: t.host, Repository: path}, PlainHTTP: t.plain,
 		TagListPageSize: 1000, TagListMaxPages: maxTagPages, SkipReferrersGC: true}
+	t.repos[path] = r
+	return r
 }
 
 // scoped has all requests under ctx use one token for the repository.

@@ -71,9 +71,11 @@ func (r *Registry) syncByRule(tx *db.Tx, rp repoRow, rule syncRow, tag string, f
 	return added, err
 }
 
-// fallBehind has everything of a rule compared and copied, once.
+// fallBehind has everything of a rule compared and copied, once. Where that was
+// begun before and came to nothing, it begins anew.
 func (r *Registry) fallBehind(tx *db.Tx, rp repoRow, rule syncRow) error {
-	n, err := tx.Exec(`UPDATE repo_sync SET behind = true WHERE id = $1 AND NOT behind`, rule.ID)
+	n, err := tx.Exec(`UPDATE repo_sync SET behind = true WHERE id = $1
+		AND (NOT behind OR NOT EXISTS (SELECT 1 FROM sync_report p WHERE p.rule = $1 AND p.reconcile AND p.state = $2))`, rule.ID, comparing)
 	if err != nil || n == 0 {
 		return err
 	}
