@@ -45,8 +45,13 @@ func TestEveryGoalIsMeasured(t *testing.T) {
 			t.Errorf("%v referrers were lost", m.Value)
 		}
 	}
+	_, noCrane := exec.LookPath("crane")
+	_, noRegctl := exec.LookPath("regctl")
 	for _, what := range result.Unmeasured(all, "berth") {
-		if !strings.Contains(what, "strace") || err == nil {
+		switch {
+		case strings.Contains(what, "strace") && err != nil:
+		case strings.Contains(what, "crane") && noCrane != nil && noRegctl != nil:
+		default:
 			t.Errorf("not measured: %s", what)
 		}
 	}
@@ -59,7 +64,7 @@ func berth(t *testing.T, dir string) *target.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer("127.0.0.1:5102", freeAddress(t), "127.0.0.1:5112", freeAddress(t),
+	text := strings.NewReplacer("127.0.0.1:5102", freeAddress(t), "127.0.0.1:5112", freeAddress(t), "127.0.0.1:5142", freeAddress(t),
 		"/var/tmp/bench-berth", filepath.Join(dir, "bench-berth"), "{{BIN}}/berth", binary(t, dir)).Replace(string(b))
 	file := filepath.Join(dir, "targets.json")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -67,6 +67,8 @@ func goals() []goal {
 		{"management, organization, of 100,000 repositories beside 100", share, "management", "organization", "organization, 100", 0.5, 0.8},
 		{"management, search p99 of 100,000, in ms", atMost, "management", "search p99", "", 100, 0},
 		{"management, deep offset p99 of 100,000, in ms", atMost, "management", "deep offset p99", "", 100, 0},
+		{"copies of an image of 512 MiB to another server, beside the faster of crane and regctl", share, "sync", "large image", "large image, client", 0.7, 1},
+		{"copies of 1,000 small images to another server, beside the faster of crane and regctl", share, "sync", "small images", "small images, client", 2, 3},
 		{"conditional GET of an index of 7,000 chart versions, beside manifest HEAD", share, "charts", "conditional GET", "manifest HEAD", 1, 0},
 		{"chart push into a group of 7,000 versions, beside an empty one", share, "charts", "push, full group", "push, empty group", 0.5, 0.95},
 		{"small push p99, 8 clients, while 1,000,000 tags are swept, beside none", atMost, "retention-sweep", "push p99, beside against alone", "", 2, 0},

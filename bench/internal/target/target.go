@@ -37,6 +37,8 @@ type Target struct {
 	Collect  Collect           `json:"collect,omitzero"`
 	Scale    Scale             `json:"scale"`
 	Accounts []Account         `json:"accounts,omitempty"` // with which the management API is measured: a small one and a large one
+	Peer     *Target           `json:"peer,omitempty"`     // another server of the same kind, to copy to
+	Join     [][]string        `json:"join,omitempty"`     // of a peer: commands on the first one that make it known there as the region "peer"
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -116,6 +118,11 @@ func (t *Target) expand(bin string) error {
 	if t.Owned() && !strings.HasPrefix(filepath.Base(t.Root), "bench-") {
 		return fmt.Errorf("%s: the name of root %q must start with bench-, because it is wiped", t.Name, t.Root)
 	}
+	if t.Peer != nil {
+		if err := t.Peer.expand(bin); err != nil {
+			return err
+		}
+	}
 	known := map[string]string{"ROOT": t.Root, "ADDR": u.Host, "PORT": u.Port(), "BIN": bin}
 	var missing error
 	text := func(s *string) {
@@ -156,7 +163,7 @@ func (t *Target) expand(bin string) error {
 	}
 	table(t.Files)
 	table(t.Env)
-	for _, l := range append([][]string{t.Start, t.Collect.Offline, t.Collect.Eager}, append(t.Init, append(t.Setup, t.creates()...)...)...) {
+	for _, l := range append([][]string{t.Start, t.Collect.Offline, t.Collect.Eager}, append(append(t.Init, t.Join...), append(t.Setup, t.creates()...)...)...) {
 		list(l)
 	}
 	return missing

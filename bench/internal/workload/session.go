@@ -44,6 +44,7 @@ func All() []Workload {
 		{"many-tags", "100,000 tags beside 10", manyTags},
 		{"many-repositories", "100,000 repositories", manyRepositories},
 		{"triggers", "push of small images with 10 matching triggers beside none", triggers},
+		{"sync", "copies of one large and of 1,000 small images to another server, beside crane and regctl", synchronize},
 		{"management", "lists of the management API, of 100,000 repositories beside 100", management},
 		{"charts", "index and pushes of a chart group of 7,000 versions, beside manifest HEADs and an empty group", charts},
 		{"retention-sweep", "policies of 1,000 repositories look at 1,000,000 tags while small images are pushed", retentionSweep},
