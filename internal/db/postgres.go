@@ -19,6 +19,11 @@ const (
 	// connection is lost each time a client goes away. It ends with this.
 	transactionTime = 30 * time.Second
 
+	// A node whose machine is gone in the middle of a transaction holds its locks
+	// until the server sees that nothing comes any more; by TCP that may take hours.
+	idleInTransaction = "idle_in_transaction_session_timeout"
+	idleLimit         = "60s"
+
 	retries    = 5
 	retryPause = 5 * time.Millisecond // doubled each time, then drawn from half to one and a half of it
 )
@@ -40,7 +45,15 @@ func openPostgres(ctx context.Context, d *DB, url string, o Options) (*postgresD
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "berth"
 	}
-	p := &postgresDB{d: d, pool: stdlib.OpenDB(*config), o: o, clock: clock{source: o.Now}}
+	var opened []stdlib.OptionOpenDB
+	if config.RuntimeParams[idleInTransaction] == "" {
+		// Not as a parameter of the connection, which a pooler in between would refuse.
+		opened = append(opened, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(ctx, "SET "+idleInTransaction+" = '"+idleLimit+"'")
+			return err
+		}))
+	}
+	p := &postgresDB{d: d, pool: stdlib.OpenDB(*config, opened...), o: o, clock: clock{source: o.Now}}
 	p.pool.SetMaxOpenConns(o.Readers)
 	p.pool.SetMaxIdleConns(o.Readers)
 	p.pool.SetConnMaxIdleTime(5 * time.Minute)

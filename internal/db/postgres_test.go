@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -267,6 +268,22 @@ func TestViewIsOneSnapshot(t *testing.T) {
 			t.Error("not written")
 		}
 	})
+}
+
+// The server ends the transaction of a node of which nothing comes any more,
+// and with it the locks, after a minute or as the address says.
+func TestLostNodeLetsGo(t *testing.T) {
+	url := dbtest.Postgres(t)
+	with := url + "?"
+	if strings.Contains(url, "?") {
+		with = url + "&"
+	}
+	for address, want := range map[string]string{url: "1min", with + "idle_in_transaction_session_timeout=5000": "5s"} {
+		d := dbtest.OpenURL(t, address)
+		if got := must[string](t)(db.One[string](context.Background(), d, "SELECT current_setting('idle_in_transaction_session_timeout')")); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 }
 
 // The time is the server's, read in the round trip that begins.

@@ -559,3 +559,48 @@ func TestCauseIsForTheLog(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 }
+
+// A job that ends the process each time is put aside in the end, and the server
+// lives.
+func TestKillsTheServer(t *testing.T) {
+	w := open(t)
+	q := job.NewQueue(w.db, nil)
+	w.add(q, job.New{Kind: "k", Key: "x"})
+	w.must(w.change(func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE job SET state = 'running', claim = 'killed', attempts = 22, due = $1`, tx.Micros()-1)
+		return err
+	}))
+	var s seen
+	w.node(job.Kind{Name: "k", Attempts: 2, Run: func(context.Context, *job.Job) error { s.add("again"); return nil }})
+	w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{State: job.Dead})) == 1 })
+	if n := len(s.all()); n > 0 {
+		t.Errorf("it was tried %d times more", n)
+	}
+}
+
+// A dead job that is retried where another one waits goes, and nobody is told
+// that it waits.
+func TestRetryBesideAnother(t *testing.T) {
+	w := open(t)
+	var s seen
+	q, stop := w.node(job.Kind{Name: "k", Run: func(context.Context, *job.Job) error { return job.Permanent(errors.New("never")) },
+		Changed: func(tx *db.Tx, _ *job.Job, state job.State) error {
+			tx.AfterCommit(func() { s.add(string(state)) })
+			return nil
+		}})
+	w.add(q, job.New{Kind: "k", Key: "x"})
+	w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{State: job.Dead})) == 1 })
+	stop()
+	id := w.list(q, job.Filter{})[0].ID
+	w.add(q, job.New{Kind: "k", Key: "x"})
+	w.must(w.change(func(tx *db.Tx) error {
+		j, err := job.Find(tx, id)
+		if err != nil {
+			return err
+		}
+		return q.Retry(tx, j)
+	}))
+	if jobs, told := w.list(q, job.Filter{}), s.all(); len(jobs) != 1 || jobs[0].ID == id || !slices.Equal(told, []string{"dead"}) {
+		t.Errorf("%d jobs, told %v", len(jobs), told)
+	}
+}

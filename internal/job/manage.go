@@ -92,10 +92,9 @@ func (q *Queue) Retry(tx *db.Tx, j *Job) error {
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			if _, err := tx.Exec(`DELETE FROM job WHERE id = $1`, j.ID); err != nil {
-				return err
-			}
+		if n == 0 { // the one that waits has its own story
+			_, err := tx.Exec(`DELETE FROM job WHERE id = $1`, j.ID)
+			return err
 		}
 		if err := changed(tx, q.kinds[j.Kind], j, Waiting, j.Error); err != nil {
 			return err

@@ -24,6 +24,7 @@ const (
 	leaving  = 10 * time.Second // for what runs when the process ends
 	maxError = 2000             // bytes of an error that are kept
 	accounts = 100              // whose turn one look considers
+	crashes  = 20               // attempts beyond a kind's own in which the process died, as it may because of them
 )
 
 // Run does jobs until ctx ends. Then nothing more is begun, the contexts of
@@ -216,6 +217,9 @@ func (q *Queue) guarded(ctx context.Context, l *lane, j *Job) (err error) {
 			err = fmt.Errorf("something in this registry broke; its log has more under job %d", j.ID)
 		}
 	}()
+	if l.Attempts > 0 && j.Attempts > l.Attempts+crashes {
+		return Permanent(errors.New("the server ended in the middle of every attempt"))
+	}
 	return l.Run(ctx, j)
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/job"
@@ -384,6 +385,9 @@ func TestDifferences(t *testing.T) {
 	r := report(false)
 	if r.State != "done" || r.Equal != 2 || r.Missing != 447 || r.Different != 1 || r.Extra != 1 || r.Listed != 449 || len(r.Entries) != 449 || r.Queued != 0 {
 		t.Fatalf("%+v", r)
+	}
+	if n, err := db.One[int](t.Context(), from.db, `SELECT count(*) FROM sync_difference`); err != nil || n != 1 {
+		t.Errorf("four steps left %d rows, %v", n, err)
 	}
 	kinds := map[string]string{}
 	for _, d := range r.Entries {

@@ -291,7 +291,7 @@ func (r *Registry) Compare(ctx context.Context, who iam.Caller, j *job.Job, w Co
 			return err
 		}
 		if len(listed) > 0 {
-			if _, err := tx.Exec(`INSERT INTO sync_difference (rule, page, entries) VALUES ($1, $2, $3)`, w.payload.Rule, page, string(text)); err != nil {
+			if err := keepDifferences(tx, w.payload.Rule, page, string(text)); err != nil {
 				return err
 			}
 		}
@@ -305,6 +305,21 @@ func (r *Registry) Compare(ctx context.Context, who iam.Caller, j *job.Job, w Co
 		}
 		return j.Done(tx)
 	})
+}
+
+// fullPage is the length of a page of differences that takes no more. Rows are
+// few so that they can go with their rule.
+const fullPage = 128 << 10
+
+// keepDifferences puts differences, an array of JSON, behind those that there are.
+func keepDifferences(tx *db.Tx, rule, page int64, entries string) error {
+	n, err := tx.Exec(`UPDATE sync_difference SET entries = substr(entries, 1, length(entries) - 1) || ',' || $2 WHERE rule = $1 AND length(entries) < $3
+		AND page = (SELECT max(page) FROM sync_difference WHERE rule = $1)`, rule, entries[1:], fullPage)
+	if err != nil || n > 0 {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO sync_difference (rule, page, entries) VALUES ($1, $2, $3)`, rule, page, entries)
+	return err
 }
 
 // copyDiffering queues tags and tells how many.
