@@ -21,7 +21,7 @@ import (
 // others stands in the log once.
 func TestRetentionSurvivesKill(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { retained(t, berthtest.Options{}, 1000) })
-	// There the next process waits until the claim of the dead one ends, a minute later.
+	// There the next process waits until the claim of the dead one ends.
 	t.Run("postgres", func(t *testing.T) { retained(t, berthtest.Options{Postgres: true}, 1) })
 }
 

@@ -82,9 +82,16 @@ func (r *told) has(tag string) bool {
 // A server that dies again and again between pushes and deliveries tells of
 // every push that it acknowledged, of each under one id.
 func TestWebhooksSurviveKill(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { hooksSurvive(t, berthtest.Options{}, 12) })
+	t.Parallel() // deliveries wait for their next attempt, mostly
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		hooksSurvive(t, berthtest.Options{}, 12)
+	})
 	// There the next process waits until the claims of the dead one end.
-	t.Run("postgres", func(t *testing.T) { hooksSurvive(t, berthtest.Options{Postgres: true}, 3) })
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		hooksSurvive(t, berthtest.Options{Postgres: true}, 3)
+	})
 }
 
 func hooksSurvive(t *testing.T, o berthtest.Options, kills int) {

@@ -11,9 +11,20 @@ import (
 // The source is killed again and again while it copies; in the end the target
 // has the image, and what was sent is far less than beginning anew each time.
 func TestSourceIsKilled(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { sourceIsKilled(t, berthtest.Options{}, 6) })
-	// Where there may be other nodes, a claim has to end first: a minute each.
-	t.Run("postgres", func(t *testing.T) { sourceIsKilled(t, berthtest.Options{Postgres: true}, 2) })
+	t.Parallel() // it waits for a slow link, mostly
+	for name, c := range map[string]struct {
+		options berthtest.Options
+		kills   int
+	}{
+		"sqlite": {berthtest.Options{}, 6},
+		// Where there may be other nodes, the claim of the dead one has to end first.
+		"postgres": {berthtest.Options{Postgres: true}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sourceIsKilled(t, c.options, c.kills)
+		})
+	}
 }
 
 const big = 192 << 20
@@ -51,6 +62,7 @@ func sourceIsKilled(t *testing.T, o berthtest.Options, most int) {
 
 // The target is killed again and again; what was sent before is not sent anew.
 func TestTargetIsKilled(t *testing.T) {
+	t.Parallel()
 	from, to := source(t, berthtest.Options{}), berthtest.Start(t, berthtest.Options{})
 	to.Org(t, "group")
 	p := newProxy(t, to.Host)
