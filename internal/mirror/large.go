@@ -96,8 +96,14 @@ func (c *copier) chunks(ctx context.Context, b registry.Blob, u *registry.SyncUp
 	if u.Received > b.Size {
 		return true, fmt.Errorf("mirror: the other side has %d bytes of a blob of %d", u.Received, b.Size)
 	}
-	for u.Received < b.Size {
-		if again, err := c.chunk(ctx, b, u); again || err != nil {
+	for cut := 0; u.Received < b.Size; {
+		if again, err := c.chunk(ctx, b, u); err != nil && !again && cut < maxCut {
+			cut++
+			if !c.goesOn(ctx, u) {
+				return false, err
+			}
+			continue
+		} else if again || err != nil {
 			return again, err
 		}
 		if err := c.m.reg.KeepSyncUpload(ctx, me, *u); err != nil {
@@ -112,6 +118,26 @@ func (c *copier) chunks(ctx context.Context, b registry.Blob, u *registry.SyncUp
 		return lost(a.status), a.refused()
 	}
 	return false, c.m.reg.DropSyncUpload(ctx, me, u.Region, u.Path, u.Digest)
+}
+
+// A chunk that was not taken is tried again some times, a moment later.
+const (
+	maxCut   = 3
+	cutPause = 500 * time.Millisecond
+)
+
+// goesOn waits a moment and asks where an upload stands whose chunk was cut off.
+// The other side may have answered before all of it was sent, which is lost
+// with the connection: it may still be at work on what an attempt before this
+// one sent, whose process died.
+func (c *copier) goesOn(ctx context.Context, u *registry.SyncUpload) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(cutPause):
+	}
+	there, err := c.t.where(ctx, u)
+	return there && err == nil
 }
 
 // chunk sends the next bytes and notes where the upload stands then.

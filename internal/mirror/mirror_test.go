@@ -223,6 +223,25 @@ func TestLargeBlobResumes(t *testing.T) {
 	}
 }
 
+// A connection that breaks in the middle of a blob is made again at once.
+func TestLargeBlobIsCut(t *testing.T) {
+	const size = 4 << 20
+	from, to, w := pair(t, mirror.Options{Large: 1 << 20, Chunk: 256 << 10, Pause: func(int) time.Duration { return time.Hour }})
+	d := from.push(app, "v1", imageType, from.image(app, "large", size))
+	_, err := from.SyncNow(t.Context(), from.admin, app, []string{"v1"}, north, false)
+	must(t, err)
+	w.cutAfter.Store(1 << 20)
+	from.run()
+	until(t, "the wire is cut", func() bool { return w.cutAfter.Load() == 0 })
+	w.cutAfter.Store(3 << 20)
+	if j := from.over(); j.Status != registry.SyncDone || to.digest(app, "v1") != d {
+		t.Fatalf("%+v", j)
+	}
+	if n := w.cutAfter.Load(); n != 0 {
+		t.Error("the wire was cut once only")
+	}
+}
+
 // An upload that the other side forgot begins anew.
 func TestForgottenUpload(t *testing.T) {
 	from, to, _ := pair(t, mirror.Options{Large: 1 << 20, Chunk: 256 << 10})
