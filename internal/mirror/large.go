@@ -99,8 +99,12 @@ func (c *copier) chunks(ctx context.Context, b registry.Blob, u *registry.SyncUp
 	for cut := 0; u.Received < b.Size; {
 		if again, err := c.chunk(ctx, b, u); err != nil && !again && cut < maxCut {
 			cut++
-			if !c.goesOn(ctx, u) {
+			there, away := c.afterCut(ctx, u)
+			if away != nil {
 				return false, err
+			}
+			if !there {
+				return true, err
 			}
 			continue
 		} else if again || err != nil {
@@ -126,18 +130,22 @@ const (
 	cutPause = 500 * time.Millisecond
 )
 
-// goesOn waits a moment and asks where an upload stands whose chunk was cut off.
-// The other side may have answered before all of it was sent, which is lost
-// with the connection: it may still be at work on what an attempt before this
-// one sent, whose process died.
-func (c *copier) goesOn(ctx context.Context, u *registry.SyncUpload) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(cutPause):
+// afterCut waits a moment and asks where an upload stands whose chunk was cut
+// off; false: it is not there any more. The other side may have answered before
+// all of it was sent, which is lost with the connection: it may still be at work
+// on what an attempt before this one sent, whose process died.
+func (c *copier) afterCut(ctx context.Context, u *registry.SyncUpload) (there bool, err error) {
+	for range maxCut {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(cutPause):
+		}
+		if there, err = c.t.where(ctx, u); err == nil {
+			break
+		}
 	}
-	there, err := c.t.where(ctx, u)
-	return there && err == nil
+	return there, err
 }
 
 // chunk sends the next bytes and notes where the upload stands then.

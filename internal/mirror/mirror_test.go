@@ -232,13 +232,11 @@ func TestLargeBlobIsCut(t *testing.T) {
 	must(t, err)
 	w.cutAfter.Store(1 << 20)
 	from.run()
-	until(t, "the wire is cut", func() bool { return w.cutAfter.Load() == 0 })
-	w.cutAfter.Store(3 << 20)
 	if j := from.over(); j.Status != registry.SyncDone || to.digest(app, "v1") != d {
 		t.Fatalf("%+v", j)
 	}
 	if n := w.cutAfter.Load(); n != 0 {
-		t.Error("the wire was cut once only")
+		t.Error("the wire was not cut")
 	}
 }
 
