@@ -63,10 +63,9 @@ func (r *Registry) Run(ctx context.Context) error {
 	others.Go(func() { r.runArchives(ctx) })
 	others.Go(func() { r.runEvents(ctx) })
 	others.Go(func() { r.keepScheduling(ctx) })
+	others.Go(func() { r.runCollector(ctx) })
 	flush := time.NewTicker(flushEvery)
 	defer flush.Stop()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,16 +74,36 @@ func (r *Registry) Run(ctx context.Context) error {
 			if err := r.flushPulls(ctx); err != nil {
 				r.log.WarnContext(ctx, "counts of pulls were not written", "err", err)
 			}
+		}
+	}
+}
+
+// runCollector collects what is due until the context ends.
+func (r *Registry) runCollector(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	next := time.Now() // when the timer ends
+	sleep := func(d time.Duration) {
+		timer.Reset(d)
+		next = time.Now().Add(d)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
 		case <-r.collector.wake:
-			timer.Reset(r.untilDue(ctx))
+			// Whoever wakes it again and again does not put it off.
+			if wait := r.untilDue(ctx); wait < time.Until(next) {
+				sleep(wait)
+			}
 		case <-timer.C:
 			if err := r.Collect(ctx); err != nil && ctx.Err() == nil {
 				r.count(func(s *CollectorStats) { s.Failures++ })
 				r.log.WarnContext(ctx, "collection failed; it is tried again", "err", err)
-				timer.Reset(r.o.SweepEvery)
+				sleep(r.o.SweepEvery)
 				continue
 			}
-			timer.Reset(r.untilDue(ctx))
+			sleep(r.untilDue(ctx))
 		}
 	}
 }

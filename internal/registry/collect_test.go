@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
@@ -217,6 +218,67 @@ func TestRun(t *testing.T) {
 	if r.Pulls != 1 {
 		t.Fatalf("%d pulls", r.Pulls)
 	}
+}
+
+// However often the collector is woken, it does what is due.
+func TestCollectorThatIsAlwaysWoken(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{Grace: time.Microsecond, Undelete: 300 * time.Millisecond, SweepEvery: time.Minute})
+	d := w.push(app, "v", w.image(app, "gone", 40<<10))
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	w.running()
+	for end := time.Now().Add(patience); w.number(`SELECT count(*) FROM manifest`) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nothing was collected")
+		}
+		w.WakeCollector()
+	}
+}
+
+// Pulls are written down while the collector is at work, however long it takes.
+func TestPullsBesideCollection(t *testing.T) {
+	t.Parallel()
+	let := make(chan struct{})
+	w := openWith(t, registry.Options{Grace: time.Hour, Undelete: time.Microsecond, SweepEvery: 10 * time.Millisecond}, func(d blob.Driver) blob.Driver { return &slowDelete{d, let} })
+	gone := w.push(app, "gone", w.image(app, "gone", 40<<10))
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, gone))
+	w.push(app, "v", w.image(app, "keep", 100))
+	w.exec(`UPDATE review SET due = 0`)
+	w.running()
+	defer close(let)
+	for end := time.Now().Add(patience); w.number(`SELECT count(*) FROM garbage WHERE due = 0`) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the collector deletes nothing")
+		}
+		w.exec(`UPDATE review SET due = 0`)
+	}
+	_, err := w.Manifest(w.ctx, w.admin, app, tagRef("v"), true)
+	w.must(err)
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		r, err := w.Repo(w.ctx, w.admin, app)
+		w.must(err)
+		if r.Pulls == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the pull is not written down while a key is being deleted")
+		}
+	}
+}
+
+// slowDelete is a storage that deletes nothing before it is let.
+type slowDelete struct {
+	blob.Driver
+	let chan struct{}
+}
+
+func (s *slowDelete) Delete(ctx context.Context, key string) error {
+	select {
+	case <-s.let:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return s.Driver.Delete(ctx, key)
 }
 
 // A layer that clients fetch elsewhere need not be in the repository; one that

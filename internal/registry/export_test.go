@@ -65,3 +65,6 @@ var NextMidnight = nextMidnight
 
 // FlushPulls writes the counts of pulls now.
 func (r *Registry) FlushPulls(ctx context.Context) error { return r.flushPulls(ctx) }
+
+// WakeCollector wakes the collector, as those do who leave it something.
+func (r *Registry) WakeCollector() { r.wakeCollector() }
