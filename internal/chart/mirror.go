@@ -27,6 +27,7 @@ const (
 	maxIndex    = 32 << 20        // bytes of an index, which take forty times as many to read
 	maxImported = 20_000          // versions that one import looks at
 	maxProblems = 5               // that the detail of an import names
+	maxSilence  = 5               // requests in a row that a host leaves without an answer before it is asked nothing more
 	patience    = 5 * time.Minute // for one file
 	perImport   = 2 * time.Hour
 	attempts    = 8
@@ -90,14 +91,15 @@ type temporary struct{ error }
 
 // fetcher is one import.
 type fetcher struct {
-	c    *Charts
-	t    registry.ImportTask
-	http *http.Client
-	base *url.URL
+	c      *Charts
+	t      registry.ImportTask
+	http   *http.Client
+	base   *url.URL
+	silent map[string]int // requests in a row without an answer, by host
 }
 
 func (c *Charts) from(t registry.ImportTask) *fetcher {
-	return &fetcher{c: c, t: t, http: &http.Client{Transport: c.dialer.Transport(nil), Timeout: patience, CheckRedirect: redirected}}
+	return &fetcher{c: c, t: t, silent: map[string]int{}, http: &http.Client{Transport: c.dialer.Transport(nil), Timeout: patience, CheckRedirect: redirected}}
 }
 
 const maxRedirects = 5
@@ -186,6 +188,11 @@ func (f *fetcher) run(ctx context.Context) (imported int64, detail string, err e
 	if failed > 0 {
 		detail += ": " + strings.Join(problems, "; ")
 	}
+	for host, n := range f.silent {
+		if n >= maxSilence { // the others have come; for these it is tried again
+			return imported, "", temporary{errors.New(clip(host + " does not answer any more: " + detail))}
+		}
+	}
 	return imported, clip(detail), nil
 }
 
@@ -259,6 +266,9 @@ func (f *fetcher) take(ctx context.Context, name, version, digest string, urls [
 	prov := *u
 	prov.Path += ".prov"
 	provenance, err := f.get(ctx, &prov, helm.MaxProvenance)
+	if later := (temporary{}); errors.As(err, &later) {
+		return err // it may have one, which would never be asked for again
+	}
 	if err != nil || !f.matches(provenance, name, version, sum) {
 		provenance = nil // most have none
 	}
@@ -278,8 +288,22 @@ func (f *fetcher) matches(b []byte, name, version, sum string) bool {
 	return err == nil && p.Matches(name, version, sum) == nil
 }
 
-// get reads a file. The login goes to the repository's own host alone.
+// get reads a file. The login goes to the repository's own host alone. A host
+// that does not answer is not asked for everything that an index names.
 func (f *fetcher) get(ctx context.Context, u *url.URL, most int64) ([]byte, error) {
+	if f.silent[u.Host] >= maxSilence {
+		return nil, temporary{fmt.Errorf("%s does not answer", u.Host)}
+	}
+	b, err := f.ask(ctx, u, most)
+	if later := (temporary{}); errors.As(err, &later) {
+		f.silent[u.Host]++
+	} else {
+		delete(f.silent, u.Host)
+	}
+	return b, err
+}
+
+func (f *fetcher) ask(ctx context.Context, u *url.URL, most int64) ([]byte, error) {
 	if _, err := f.c.dialer.CheckURL(u.String()); err != nil {
 		return nil, err
 	}

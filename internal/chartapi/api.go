@@ -60,7 +60,6 @@ type route struct {
 
 var (
 	read  = []string{http.MethodGet, http.MethodHead}
-	get   = []string{http.MethodGet}
 	post  = []string{http.MethodPost}
 	erase = []string{http.MethodDelete}
 )
@@ -68,10 +67,10 @@ var (
 // routes is the whole API. A path that begins with api is none of a group: no
 // group has that name.
 var routes = []route{
-	{get, "/chart/api/{group}/charts", "ListCharts", (*API).list},
+	{read, "/chart/api/{group}/charts", "ListCharts", (*API).list},
 	{post, "/chart/api/{group}/charts", "UploadChart", (*API).upload},
 	{post, "/chart/api/{group}/prov", "UploadProvenance", (*API).provenance},
-	{get, "/chart/api/{group}/charts/{chart}", "ListChartVersions", (*API).versions},
+	{read, "/chart/api/{group}/charts/{chart}", "ListChartVersions", (*API).versions},
 	{read, "/chart/api/{group}/charts/{chart}/{version}", "ShowChartVersion", (*API).version},
 	{erase, "/chart/api/{group}/charts/{chart}/{version}", "DeleteChartVersion", (*API).remove},
 	{read, "/chart/{group}/index.yaml", "ShowChartIndex", (*API).index},
@@ -169,14 +168,18 @@ func (a *API) serve(c *call, rt *route) error {
 }
 
 // identify reads the credential: a user and password, or whatever else logs in
-// to the registry in its place. Without one the caller is anonymous.
+// to the registry in its place, or an access credential alone as the plugin's
+// --access-token sends it. Without one the caller is anonymous.
 func (a *API) identify(c *call) error {
 	if len(c.r.Header["Authorization"]) == 0 {
 		return nil
 	}
 	user, password, ok := c.r.BasicAuth()
 	if !ok {
-		return fault.New(fault.Unauthorized, "Log in with a user and a password.")
+		password, ok = web.Bearer(c.r.Header.Get("Authorization"))
+	}
+	if !ok {
+		return fault.New(fault.Unauthorized, "Log in with a user and a password, or with an access credential.")
 	}
 	who, err := a.iam.Password(c.r.Context(), user, password, a.origin.Client(c.r))
 	if err == nil {

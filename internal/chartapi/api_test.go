@@ -3,8 +3,10 @@ package chartapi_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"berth.dev/berth/internal/chart"
 	"berth.dev/berth/internal/chartapi"
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
 )
 
@@ -229,8 +232,10 @@ func TestAPI(t *testing.T) {
 	}
 	get("/chart/api/team/charts/none", 404, nil)
 	get("/chart/api/team/charts/web/3.0.0", 404, nil)
-	if rec := w.send("reader", "HEAD", "/chart/api/team/charts/web/1.0.0", nil); rec.Code != 200 || rec.Body.Len() != 0 {
-		t.Errorf("HEAD: %d", rec.Code)
+	for path, want := range map[string]int{"": 200, "/web": 200, "/none": 404, "/web/1.0.0": 200, "/web/latest": 200, "/web/3.0.0": 404} {
+		if rec := w.send("reader", "HEAD", "/chart/api/team/charts"+path, nil); rec.Code != want || want == 200 && rec.Body.Len() != 0 {
+			t.Errorf("HEAD %s: %d, want %d", path, rec.Code, want)
+		}
 	}
 	if rec := w.send("manager", "DELETE", "/chart/api/team/charts/web/1.0.0", nil); rec.Code != 200 || rec.Body.String() != `{"deleted":true}` {
 		t.Errorf("DELETE: %d %s", rec.Code, rec.Body)
@@ -307,6 +312,8 @@ func TestRoles(t *testing.T) {
 		{"GET", "api /charts", read, 200},
 		{"GET", "api /charts/web", read, 200},
 		{"GET", "api /charts/web/1.0.0", read, 200},
+		{"HEAD", "api /charts", read, 200},
+		{"HEAD", "api /charts/web", read, 200},
 		{"HEAD", "api /charts/web/1.0.0", read, 200},
 		{"POST", "api /charts", write, 400},
 		{"POST", "api /prov", write, 400},
@@ -392,4 +399,28 @@ func TestIndexFollows(t *testing.T) {
 	same()
 	w.hasIndex("team")
 	w.hasIndex("open", "web 1.2.0", "web 1.1.0", "web 1.0.0")
+}
+
+// An access credential logs in as the password of any user, and alone.
+func TestAccessCredential(t *testing.T) {
+	w := open(t)
+	c, err := w.iam.AddCredential(t.Context(), w.admin, iam.UserRef{ID: w.admin.User}, iam.NewCredential{Description: "for the plugin"})
+	w.must(err)
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("whoever:"+c.Secret))
+	for i, authorization := range []string{basic, "Bearer " + c.Secret} {
+		version := fmt.Sprintf("1.%d.0", i)
+		if rec := w.send("", "POST", "/chart/api/team/charts", pack("web", version, "a"), "Authorization", authorization); rec.Code != 201 {
+			t.Errorf("upload with %.6s: %d %s", authorization, rec.Code, rec.Body)
+		}
+	}
+	w.hasIndex("team", "web 1.1.0", "web 1.0.0")
+	for _, wrong := range []string{"Bearer " + c.Secret[:len(c.Secret)-1] + "!", "Bearer admin-password", "Token " + c.Secret} {
+		if rec := w.send("", "GET", "/chart/team/index.yaml", nil, "Authorization", wrong); rec.Code != 401 || rec.Header().Get("Www-Authenticate") == "" {
+			t.Errorf("%.10s…: %d %v", wrong, rec.Code, rec.Header())
+		}
+	}
+	w.must(w.iam.DeleteCredential(t.Context(), w.admin, c.ID))
+	if rec := w.send("", "GET", "/chart/open/index.yaml", nil, "Authorization", "Bearer "+c.Secret); rec.Code != 401 {
+		t.Errorf("deleted: %d", rec.Code)
+	}
 }

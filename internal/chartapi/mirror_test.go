@@ -129,6 +129,66 @@ func TestMirror(t *testing.T) {
 	w.hasIndex("open", "api 1.0.0", "web 2.0.0", "web 1.1.0", "web 1.0.0")
 }
 
+// An upstream that goes away in the middle is not asked for everything that its
+// index names, and is tried again: what comes from elsewhere comes.
+func TestMirrorOfTheSilent(t *testing.T) {
+	w := open(t)
+	good := pack("good", "1.0.0", "a")
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".prov") {
+			rw.WriteHeader(404)
+			return
+		}
+		rw.Write(good)
+	}))
+	defer elsewhere.Close()
+	const named = 200
+	var asked, indexes atomic.Int64
+	var back, tired atomic.Bool
+	upstream := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/index.yaml":
+			indexes.Add(1)
+			fmt.Fprintf(rw, "entries:\n  good:\n  - {name: good, version: 1.0.0, urls: [%s/good-1.0.0.tgz]}\n  web:\n", elsewhere.URL)
+			for i := range named {
+				fmt.Fprintf(rw, "  - {name: web, version: 1.%d.0, urls: [web-1.%d.0.tgz]}\n", i, i)
+			}
+		case !back.Load():
+			asked.Add(1)
+			rw.WriteHeader(503)
+		case r.URL.Path == "/web-1.0.0.tgz.prov" && tired.CompareAndSwap(false, true):
+			rw.WriteHeader(429)
+		case strings.HasSuffix(r.URL.Path, ".prov"):
+			rw.WriteHeader(404)
+		default:
+			rw.Write(pack("web", strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/web-"), ".tgz"), "a"))
+		}
+	}))
+	defer upstream.Close()
+	w.work()
+	w.must(w.charts.SetMirror(t.Context(), w.admin, "open", registry.ChartMirror{URL: upstream.URL}, nil))
+	for end := time.Now().Add(30 * time.Second); len(w.index("open").names()) == 0 || asked.Load() < 5; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the other chart has not come")
+		}
+	}
+	m, err := w.reg.ChartMirror(t.Context(), w.admin, "open")
+	w.must(err)
+	if n, rounds := asked.Load(), indexes.Load(); m.Status != "waiting" || n > 5*rounds {
+		t.Errorf("in %d attempts it was asked %d times, and the import is %s: %s", rounds, n, m.Status, m.Detail)
+	}
+	back.Store(true)
+	w.must(w.reg.RunChartMirror(t.Context(), w.admin, "open"))
+	// A provenance file that could not be asked for is no reason to do without.
+	if m := w.imported("open"); m.Status != "success" || !strings.HasSuffix(m.Detail, "1 could not be taken: web 1.0.0: "+upstream.Listener.Addr().String()+" answers 429") {
+		t.Errorf("%+v", m)
+	}
+	w.must(w.reg.RunChartMirror(t.Context(), w.admin, "open"))
+	if m := w.imported("open"); m.Imported != 1 || len(w.index("open").names()) != named+1 {
+		t.Errorf("%+v", m)
+	}
+}
+
 // What an upstream says is not believed: single charts that are not what the
 // index says are passed over and named, and the login goes nowhere else.
 func TestMirrorOfLies(t *testing.T) {

@@ -23,6 +23,13 @@ type Chart struct {
 	Files  int    // entries of the archive
 }
 
+// The files that say what a chart is: charts of apiVersion v1 name those that
+// they depend on in a file of its own.
+const (
+	chartFile        = "Chart.yaml"
+	requirementsFile = "requirements.yaml"
+)
+
 // wanted are the files of the top folder that are kept, by their names in
 // lower case.
 func (c *Chart) wanted(name string) *string {
@@ -38,7 +45,7 @@ func (c *Chart) wanted(name string) *string {
 }
 
 // Read reads a chart's archive to its end. What it keeps in memory is bounded by
-// MaxFile for each of four files.
+// MaxFile for each of five files.
 //
 // Errors: ManifestInvalid with one sentence for everything that is wrong with
 // the archive, TooLarge for one that grows beyond the bounds, and those of src.
@@ -77,7 +84,7 @@ func read(src io.Reader) (*Chart, error) {
 	left := &bounded{r: z, left: MaxUnpacked}
 	entries := tar.NewReader(left)
 	c := &Chart{}
-	var chartYAML []byte
+	metadata := map[string][]byte{} // the files that say what the chart is
 	seen := map[string]bool{}
 	for {
 		h, err := entries.Next()
@@ -86,7 +93,7 @@ func read(src io.Reader) (*Chart, error) {
 			if err := left.drain(); err != nil {
 				return nil, broken(err)
 			}
-			return c, c.finish(chartYAML)
+			return c, c.finish(metadata[chartFile], metadata[requirementsFile])
 		case err != nil:
 			return nil, broken(err)
 		}
@@ -103,8 +110,8 @@ func read(src io.Reader) (*Chart, error) {
 		if h.Size > MaxFile {
 			return nil, fault.New(fault.TooLarge, "The file %s of the chart is larger than %d bytes.", short(h.Name), MaxFile)
 		}
-		keep := c.wanted(name)
-		if name != "Chart.yaml" && (keep == nil || *keep != "") {
+		keep, about := c.wanted(name), name == chartFile || name == requirementsFile
+		if !about && (keep == nil || *keep != "") {
 			continue // tar passes over it
 		}
 		if seen[name] {
@@ -115,11 +122,8 @@ func read(src io.Reader) (*Chart, error) {
 		if err != nil {
 			return nil, broken(err)
 		}
-		if name == "Chart.yaml" {
-			chartYAML = b
-			if chartYAML == nil {
-				chartYAML = []byte{}
-			}
+		if about {
+			metadata[name] = append([]byte{}, b...)
 			continue
 		}
 		if !utf8.Valid(b) {
@@ -129,11 +133,14 @@ func read(src io.Reader) (*Chart, error) {
 	}
 }
 
-func (c *Chart) finish(chartYAML []byte) error {
+func (c *Chart) finish(chartYAML, requirements []byte) error {
 	if chartYAML == nil {
-		return fault.New(fault.ManifestInvalid, "The archive is no chart: it has no Chart.yaml in its top folder.")
+		return fault.New(fault.ManifestInvalid, "The archive is no chart: it has no %s in its top folder.", chartFile)
 	}
 	m, err := ParseYAML(chartYAML)
+	if err == nil && requirements != nil {
+		err = m.require(requirements)
+	}
 	c.Metadata = m
 	return err
 }

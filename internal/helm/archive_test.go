@@ -31,6 +31,28 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A chart of the old form names what it depends on beside its Chart.yaml.
+func TestReadRequirements(t *testing.T) {
+	old := "apiVersion: v1\nname: web\nversion: 1.2.3\n"
+	for _, order := range [][2]string{{"Chart.yaml", "requirements.yaml"}, {"requirements.yaml", "Chart.yaml"}} {
+		files := map[string]string{"Chart.yaml": old, "requirements.yaml": "dependencies:\n- name: redis\n  version: 1.x\n  repository: https://example.com\n"}
+		c, err := helm.Read(bytes.NewReader(archive(t, entry{name: "web/" + order[0], body: files[order[0]]}, entry{name: "web/" + order[1], body: files[order[1]]},
+			entry{name: "web/charts/sub/requirements.yaml", body: "[not: read"})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Dependencies) != 1 || c.Dependencies[0].Name != "redis" || c.Dependencies[0].Version != "1.x" {
+			t.Errorf("it depends on %+v", c.Dependencies)
+		}
+	}
+	for _, body := range []string{"", "other: 1\n"} {
+		c, err := helm.Read(bytes.NewReader(archive(t, entry{name: "web/Chart.yaml", body: old + "dependencies: [{name: a}]\n"}, entry{name: "web/requirements.yaml", body: body})))
+		if err != nil || len(c.Dependencies) != 1 {
+			t.Errorf("with %q beside it: %v, %+v", body, err, c)
+		}
+	}
+}
+
 // What is no chart is refused by a sentence, whatever is wrong with it.
 func TestReadRefuses(t *testing.T) {
 	one := func(yaml string) []byte { return archive(t, entry{name: "web/Chart.yaml", body: yaml}) }
@@ -71,6 +93,8 @@ func TestReadRefuses(t *testing.T) {
 		"version with a path":   {one("apiVersion: v2\nname: web\nversion: 1.2.3/../x\n"), "SemVer"},
 		"long version":          {one("apiVersion: v2\nname: web\nversion: 1.2.3-" + strings.Repeat("a", 200) + "\n"), "too long"},
 		"type":                  {one(good + "type: thing\n"), "application or library"},
+		"requirements":          {archive(t, entry{name: "web/Chart.yaml", body: good}, entry{name: "web/requirements.yaml", body: "dependencies: [{name: a}, {name: a}]"}), "twice"},
+		"no requirements":       {archive(t, entry{name: "web/Chart.yaml", body: good}, entry{name: "web/requirements.yaml", body: "dependencies: 7"}), "requirements.yaml cannot be read"},
 		"maintainer":            {one(good + "maintainers: [null]\n"), "maintainer"},
 		"dependency":            {one(good + "dependencies: [{name: a}, {name: a}]\n"), "twice"},
 		"dependency without":    {one(good + "dependencies: [null]\n"), "no name"},

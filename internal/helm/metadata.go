@@ -71,6 +71,25 @@ func ParseYAML(b []byte) (Metadata, error) {
 	return m, m.check()
 }
 
+// require takes the dependencies of a requirements.yaml over, as helm does
+// when it loads a chart. Errors: ManifestInvalid.
+func (m *Metadata) require(b []byte) error {
+	var r struct {
+		Dependencies []*Dependency `json:"dependencies"`
+	}
+	if len(b) > MaxMetadata {
+		return fault.New(fault.ManifestInvalid, "requirements.yaml is larger than %d bytes.", MaxMetadata)
+	}
+	if err := yaml.Unmarshal(b, &r); err != nil {
+		return fault.Wrap(fault.ManifestInvalid, err, "requirements.yaml cannot be read: %s.", problem(err))
+	}
+	if r.Dependencies == nil {
+		return nil
+	}
+	m.Dependencies = r.Dependencies
+	return m.check()
+}
+
 // ParseJSON reads the config of a chart's manifest. Errors: ManifestInvalid.
 func ParseJSON(b []byte) (Metadata, error) {
 	var m Metadata

@@ -136,7 +136,7 @@ func (a *Authenticator) credential(r *http.Request) (c credential, known bool, e
 	if len(given) == 0 {
 		return c, false, nil
 	}
-	if token, ok := bearer(given[0]); ok {
+	if token, ok := Bearer(given[0]); ok {
 		if len(given) > 1 {
 			return c, true, fault.New(fault.Unauthorized, "Authorization comes twice.").With(iam.WrongToken)
 		}
@@ -150,9 +150,9 @@ func (a *Authenticator) credential(r *http.Request) (c credential, known bool, e
 	return c, true, err
 }
 
-// bearer returns the access credential of an Authorization. Whatever else may
+// Bearer returns the access credential of an Authorization. Whatever else may
 // follow that scheme is no credential here.
-func bearer(authorization string) (string, bool) {
+func Bearer(authorization string) (string, bool) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	token = strings.TrimSpace(token)
 	return token, strings.EqualFold(scheme, "Bearer") && iam.IsCredential(token)
