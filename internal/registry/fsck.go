@@ -40,7 +40,8 @@ type rowCheck struct {
 }
 
 // rowChecks: $1 is the page's size. What a query finds is damage, so one page
-// of each is enough.
+// of each is enough. A deleted repository, whose organization is 0, is emptied
+// in any order: what is left in it need not hold together.
 var rowChecks = []rowCheck{
 	{"tag", "points to a manifest that is not there or deleted", `SELECT r.path || ':' || t.name FROM tag t JOIN repository r ON r.id = t.repository
 		LEFT JOIN manifest m ON m.id = t.manifest AND m.repository = t.repository AND m.deleted IS NULL WHERE m.id IS NULL LIMIT $1`},
@@ -50,7 +51,7 @@ var rowChecks = []rowCheck{
 		WHERE f.kind = 'b' AND (l.digest IS NULL OR (l.deleted IS NOT NULL AND m.deleted IS NULL)) LIMIT $1`},
 	{"reference", "an index names a manifest that its repository does not have", `SELECT r.path || '@' || m.digest || ' -> ' || f.child FROM ref f
 		JOIN manifest m ON m.id = f.manifest JOIN repository r ON r.id = m.repository
-		LEFT JOIN manifest c ON c.repository = f.repository AND c.digest = f.child WHERE f.kind = 'm' AND c.id IS NULL LIMIT $1`},
+		LEFT JOIN manifest c ON c.repository = f.repository AND c.digest = f.child WHERE f.kind = 'm' AND c.id IS NULL AND r.organization <> 0 LIMIT $1`},
 	{"body", "a manifest has no body", `SELECT r.path || '@' || m.digest FROM manifest m JOIN repository r ON r.id = m.repository
 		LEFT JOIN manifest_body b ON b.manifest = m.id WHERE b.manifest IS NULL LIMIT $1`},
 	{"link", "a repository links a blob that is not there", `SELECT r.path || ' ' || l.digest FROM link l JOIN repository r ON r.id = l.repository
@@ -95,7 +96,7 @@ var rowChecks = []rowCheck{
 	{"sum", "an index has another size than its children", `SELECT r.path || '@' || m.digest FROM manifest m JOIN repository r ON r.id = m.repository
 		JOIN (SELECT f.manifest AS id, sum(c.content_size) AS size FROM ref f JOIN manifest c ON c.repository = f.repository AND c.digest = f.child
 			WHERE f.kind = 'm' GROUP BY f.manifest) q ON q.id = m.id
-		WHERE m.deleted IS NULL AND m.content_size <> q.size AND NOT (m.content_size = ` + strconv.Itoa(maxContent) + ` AND q.size > m.content_size) LIMIT $1`},
+		WHERE r.organization <> 0 AND m.deleted IS NULL AND m.content_size <> q.size AND NOT (m.content_size = ` + strconv.Itoa(maxContent) + ` AND q.size > m.content_size) LIMIT $1`},
 	{"sum", "there is another number of these repositories than is kept", `SELECT account || ' ' || CAST(organization AS TEXT) || ' ' || category FROM (
 			SELECT account, organization, category, public, n FROM repository_count
 			UNION ALL SELECT account, organization, category, public, -1 FROM repository WHERE organization <> 0

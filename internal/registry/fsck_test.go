@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -285,4 +286,31 @@ func TestFsckIsTheOperators(t *testing.T) {
 	w := open(t, registry.Options{})
 	_, err := w.Fsck(w.ctx, w.admin, false, func(registry.Finding) {})
 	w.want(err, fault.Denied)
+}
+
+// A deleted repository that is half emptied is no damage.
+func TestFsckWhileARepositoryIsEmptied(t *testing.T) {
+	t.Parallel()
+	w := open(t, patient)
+	var children []desc
+	for i := range 50 {
+		body := w.image(app, strconv.Itoa(i), 10)
+		_, err := w.PutManifest(w.ctx, w.admin, app, digestRef(digestOf(body)), nil, imageType, body)
+		w.must(err)
+		children = append(children, desc{imageType, digestOf(body), len(body)})
+	}
+	for i := range 5 { // one of them is among the last to go
+		index := w.json(map[string]any{"schemaVersion": 2, "mediaType": indexType, "manifests": children[i:]})
+		_, err := w.PutManifest(w.ctx, w.admin, app, tagRef("v"), nil, indexType, index)
+		w.must(err)
+	}
+	w.must(w.DeleteTag(w.ctx, w.admin, app, "v"))
+	w.must(w.DeleteRepo(w.ctx, w.admin, app))
+	for range 2 {
+		w.must(w.Collect(w.ctx))
+		w.fsck()
+		if n := w.number(`SELECT count(*) FROM manifest`); n == 0 || n > 40 {
+			t.Fatalf("%d manifests are left", n)
+		}
+	}
 }
