@@ -206,16 +206,16 @@ func bound(a any) (driver.Value, error) {
 
 var errType = errors.New("unsupported type")
 
-// statementError is an error of one statement. Its text holds the statement,
-// which is a constant of the program, and never the arguments.
-type statementError struct {
+// A StatementError is an error of one statement. Its text holds the statement,
+// which is a constant of the program, and never the arguments: it is for logs.
+type StatementError struct {
 	err  error
 	text string
 }
 
-func (e *statementError) Error() string { return fmt.Sprintf("db: %v, in: %s", e.err, e.text) }
-func (e *statementError) Unwrap() error { return e.err }
+func (e *StatementError) Error() string { return fmt.Sprintf("db: %v, in: %s", e.err, e.text) }
+func (e *StatementError) Unwrap() error { return e.err }
 
 func failed(err error, text string) error {
-	return &statementError{err: err, text: text}
+	return &StatementError{err: err, text: text}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -560,6 +561,29 @@ func TestCauseIsForTheLog(t *testing.T) {
 	}
 }
 
+// How the registry is made is nothing for accounts either.
+func TestDefectIsForTheLog(t *testing.T) {
+	w := open(t)
+	for name, broken := range map[string]func(context.Context, *job.Job) error{
+		"statement": func(ctx context.Context, _ *job.Job) error {
+			_, err := db.One[int](ctx, w.db, `SELECT secret FROM nowhere`)
+			return fmt.Errorf("k: %w", err)
+		},
+		"file": func(context.Context, *job.Job) error {
+			return &fs.PathError{Op: "open", Path: "/srv/secret", Err: fs.ErrNotExist}
+		},
+		"panic": func(context.Context, *job.Job) error { panic("secret") },
+	} {
+		q, stop := w.node(job.Kind{Name: name, Attempts: 1, Run: broken})
+		w.add(q, job.New{Kind: name, Key: "x"})
+		w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{Kind: name, State: job.Dead})) == 1 })
+		if got := w.list(q, job.Filter{Kind: name})[0].Error; got != "something in this registry broke; its log has more" {
+			t.Errorf("%s: it says %q", name, got)
+		}
+		stop()
+	}
+}
+
 // A job that ends the process each time is put aside in the end, and the server
 // lives.
 func TestKillsTheServer(t *testing.T) {
@@ -567,14 +591,47 @@ func TestKillsTheServer(t *testing.T) {
 	q := job.NewQueue(w.db, nil)
 	w.add(q, job.New{Kind: "k", Key: "x"})
 	w.must(w.change(func(tx *db.Tx) error {
-		_, err := tx.Exec(`UPDATE job SET state = 'running', claim = 'killed', attempts = 22, due = $1`, tx.Micros()-1)
+		_, err := tx.Exec(`UPDATE job SET state = 'running', claim = 'killed', attempts = 7, crashed = 7, due = $1`, tx.Micros()-1)
 		return err
 	}))
 	var s seen
-	w.node(job.Kind{Name: "k", Attempts: 2, Run: func(context.Context, *job.Job) error { s.add("again"); return nil }})
+	node, _ := w.node(job.Kind{Name: "k", Run: func(context.Context, *job.Job) error { s.add("again"); return nil }})
 	w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{State: job.Dead})) == 1 })
 	if n := len(s.all()); n > 0 {
 		t.Errorf("it was tried %d times more", n)
+	}
+	id := w.list(q, job.Filter{})[0].ID
+	w.must(w.change(func(tx *db.Tx) error {
+		j, err := job.Find(tx, id)
+		if err != nil {
+			return err
+		}
+		return node.Retry(tx, j)
+	}))
+	w.until("it is done once somebody asks for it", func() bool { return len(w.list(q, job.Filter{})) == 0 })
+	if n := len(s.all()); n != 1 {
+		t.Errorf("it was tried %d times more", n)
+	}
+}
+
+// Attempts that the process did not survive are not the job's failures.
+func TestCrashesAreNoFailures(t *testing.T) {
+	w := open(t)
+	q := job.NewQueue(w.db, nil)
+	w.add(q, job.New{Kind: "k", Key: "x"})
+	w.must(w.change(func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE job SET state = 'running', claim = 'killed', attempts = 6, crashed = 5, due = $1`, tx.Micros()-1)
+		return err
+	}))
+	var s seen
+	w.node(job.Kind{Name: "k", Attempts: 3, Pause: soon, Run: func(_ context.Context, j *job.Job) error {
+		s.add(fmt.Sprint(j.Attempts))
+		return errors.New("no")
+	}})
+	w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{State: job.Dead})) == 1 })
+	// One attempt had begun before the crashes, the crashed ones do not count.
+	if got := s.all(); !slices.Equal(got, []string{"7", "2", "3"}) {
+		t.Errorf("attempts %v", got)
 	}
 }
 

@@ -51,7 +51,7 @@ func New(d *db.DB, a *iam.Authority, r *registry.Registry, o Options) *Triggers 
 // How jobs are done. A rollout that is watched takes a worker, but hardly
 // anything else: there are many, and no account gets all of them.
 const (
-	workers    = 64
+	workers    = 256
 	perAccount = 16
 	giveUp     = 3 * 24 * time.Hour
 	maxPause   = 5 * time.Minute // a cluster that comes back is served after this at the latest
