@@ -237,6 +237,35 @@ func TestCollectorThatIsAlwaysWoken(t *testing.T) {
 	}
 }
 
+// What can not be reviewed is put off, and holds up nothing else.
+func TestAReviewThatFails(t *testing.T) {
+	t.Parallel()
+	w := open(t, atOnce)
+	stuck, loose := w.push(app, "stuck", w.image(app, "stuck", 10)), w.push(app, "loose", w.image(app, "loose", 10))
+	w.exec(`CREATE TABLE holds (manifest BIGINT NOT NULL REFERENCES manifest(id))`)
+	w.exec(`INSERT INTO holds SELECT id FROM manifest WHERE digest = $1`, string(stuck))
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, stuck))
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, loose))
+	begun := time.Now()
+	w.collect()
+	if n := w.number(`SELECT count(*) FROM manifest`); n != 1 {
+		t.Fatalf("%d manifests are left", n)
+	}
+	if n := w.CollectorStats().Failures; n != 1 {
+		t.Errorf("%d failures", n)
+	}
+	due := time.UnixMicro(w.number(`SELECT due FROM review WHERE digest = $1`, string(stuck)))
+	if after := due.Sub(begun); after < 9*time.Minute || after > 11*time.Minute {
+		t.Errorf("it is tried again after %s", after)
+	}
+	w.exec(`DELETE FROM holds`)
+	w.exec(`UPDATE review SET due = 0`)
+	w.collect()
+	if s := w.fsck(); s.Manifests != 0 || s.Blobs != 0 || w.number(`SELECT count(*) FROM manifest`) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A signature is reviewed on one node while its subject goes on another: it is
 // not forgotten.
 func TestReferrerBesideItsSubject(t *testing.T) {

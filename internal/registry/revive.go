@@ -19,6 +19,7 @@ type revival struct {
 	tx   *db.Tx
 	rp   repoRow
 	rows int // manifests and links that it changed
+	n    int // images that it was asked for
 }
 
 // kept is a manifest that is locked.
@@ -32,6 +33,7 @@ type kept struct {
 // ErrNone where it can not be had any more. Who brings several does so in the
 // order of their digests.
 func (v *revival) bring(d oci.Digest) (int64, error) {
+	v.n++
 	roots, err := v.lock([]oci.Digest{d})
 	if err != nil {
 		return 0, err
@@ -75,6 +77,9 @@ func (v *revival) bring(d oci.Digest) (int64, error) {
 }
 
 func (v *revival) tooMuch(d oci.Digest) error {
+	if v.n > 1 {
+		return fault.New(fault.Invalid, "More than %d images and layers of the repository %s were deleted that would come back at once; narrow the pattern.", maxRevived, v.rp.Path)
+	}
 	return fault.New(fault.TooLarge, "The image %s refers to more that was deleted than comes back at once; push it again.", d)
 }
 

@@ -36,8 +36,8 @@ const (
 // to. It returns what was done, by the names of tags; where SkipMissing or
 // DryRun is set, tags whose image is gone are in it, too.
 //
-// Errors: Invalid (too many tags, no such time), ManifestUnknown (images are
-// gone), Quota, TooLarge, RepoUnknown, Denied, Unauthorized.
+// Errors: Invalid (too many tags or images, no such time), ManifestUnknown (images
+// are gone), Quota, TooLarge, RepoUnknown, Denied, Unauthorized.
 func (r *Registry) RollbackRepo(ctx context.Context, who iam.Caller, name oci.Name, b Rollback) ([]TagMove, error) {
 	var pattern *regexp.Regexp
 	if b.Pattern != "" {

@@ -386,6 +386,47 @@ func TestRollbackRepo(t *testing.T) {
 	w.wantAudit("swr:repo:rollbackRepo", 4)
 }
 
+// What was deleted comes back in one transaction, which has a bound.
+func TestTooMuchComesBack(t *testing.T) {
+	t.Parallel()
+	w := open(t, inTime)
+	config := []byte("{}")
+	w.pushBlob(app, config)
+	var children []desc
+	for i := range 510 {
+		body := w.json(map[string]any{"schemaVersion": 2, "mediaType": imageType, "layers": []desc{}, "annotations": map[string]string{"n": fmt.Sprint(i)},
+			"config": desc{"application/vnd.oci.image.config.v1+json", digestOf(config), len(config)}})
+		_, err := w.PutManifest(w.ctx, w.admin, app, digestRef(digestOf(body)), nil, imageType, body)
+		w.must(err)
+		children = append(children, desc{imageType, digestOf(body), len(body)})
+	}
+	for tag, of := range map[string][]desc{"all": children, "a": children[:170], "b": children[170:340], "c": children[340:]} {
+		_, err := w.PutManifest(w.ctx, w.admin, app, tagRef(tag), nil, indexType, w.json(map[string]any{"schemaVersion": 2, "mediaType": indexType, "manifests": of}))
+		w.must(err)
+	}
+	was := w.tags(app)
+	at := moment()
+	for _, d := range was {
+		w.must(w.DeleteManifest(w.ctx, w.admin, app, d))
+	}
+	w.exec(`UPDATE manifest SET deleted = $1`, time.Now().UnixMicro())
+	_, err := w.RestoreTag(w.ctx, w.admin, app, "all", "", false)
+	w.want(err, fault.TooLarge)
+	_, err = w.RollbackRepo(w.ctx, w.admin, app, registry.Rollback{Time: at, Pattern: "^.$"})
+	w.want(err, fault.Invalid)
+	if !strings.Contains(err.Error(), "narrow the pattern") {
+		t.Error(err)
+	}
+	w.wantTags(app, map[string]oci.Digest{})
+	for _, tag := range []string{"a", "b", "c"} {
+		_, err = w.RollbackRepo(w.ctx, w.admin, app, registry.Rollback{Time: at, Pattern: "^" + tag + "$"})
+		w.must(err)
+	}
+	_, err = w.RestoreTag(w.ctx, w.admin, app, "all", "", false) // its children are there
+	w.must(err)
+	w.wantTags(app, was)
+}
+
 func TestQuotaHoldsForWhatComesBack(t *testing.T) {
 	t.Parallel()
 	o := inTime
