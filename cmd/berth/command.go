@@ -24,7 +24,7 @@ type command struct {
 // commands is everything berth can do, in the order in which help shows it.
 func commands() []command {
 	return slices.Concat(
-		serveCommands(), orgCommands(), repoCommands(), tagCommands(), chartCommands(), undoCommands(), retentionCommands(), userCommands(), keyCommands(), credentialCommands(), guideCommands(), grantCommands(), accountCommands(),
+		serveCommands(), orgCommands(), repoCommands(), tagCommands(), undoCommands(), retentionCommands(), chartCommands(), userCommands(), keyCommands(), credentialCommands(), guideCommands(), grantCommands(), accountCommands(),
 		clusterCommands(), signingCommands(), regionCommands(), syncCommands(), webhookCommands(), jobCommands(), otherCommands(),
 	)
 }
