@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"berth.dev/berth/internal/blob"
+	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
@@ -232,6 +234,47 @@ func TestCollectorThatIsAlwaysWoken(t *testing.T) {
 			t.Fatal("nothing was collected")
 		}
 		w.WakeCollector()
+	}
+}
+
+// A signature is reviewed on one node while its subject goes on another: it is
+// not forgotten.
+func TestReferrerBesideItsSubject(t *testing.T) {
+	t.Parallel()
+	w := build(t, atOnce, func(d blob.Driver) blob.Driver { return d }, func(o *db.Options) { o.Twice = false })
+	if w.db.Exact() {
+		t.Skip("there is one node")
+	}
+	subject := w.push(app, "v", w.image(app, "subject", 10))
+	config := []byte("{}")
+	signature := w.json(map[string]any{"schemaVersion": 2, "mediaType": imageType, "subject": desc{imageType, subject, 1},
+		"config": desc{"application/vnd.example.signature", w.pushBlob(app, config), len(config)}, "layers": []desc{}})
+	w.push(app, "signature", signature)
+	w.must(w.DeleteTag(w.ctx, w.admin, app, "v"))
+	w.must(w.DeleteTag(w.ctx, w.admin, app, "signature"))
+	w.exec(`UPDATE review SET due = due + 3600000000 WHERE digest <> $1`, string(digestOf(signature))) // the other node's
+	going := make(chan struct{})
+	var other sync.WaitGroup
+	other.Go(func() {
+		_, err := db.Update(w.ctx, w.db, func(tx *db.Tx) (int64, error) {
+			id, err := db.One[int64](tx.Context(), tx, `SELECT id FROM manifest WHERE digest = $1 FOR UPDATE`, string(subject))
+			if err != nil {
+				return 0, err
+			}
+			close(going) // the note of the signature was there
+			time.Sleep(300 * time.Millisecond)
+			return tx.Exec(`DELETE FROM manifest WHERE id = $1`, id)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-going
+	w.collect()
+	other.Wait()
+	w.collect()
+	if n := w.number(`SELECT count(*) FROM manifest`); n != 0 {
+		t.Errorf("%d manifests are left", n)
 	}
 }
 

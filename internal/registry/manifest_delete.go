@@ -41,12 +41,16 @@ func (r *Registry) deleteManifest(tx *db.Tx, who iam.Caller, name oci.Name, d oc
 	if err != nil {
 		return false, err
 	}
-	tags, err := db.All[string](tx.Context(), tx, `DELETE FROM tag WHERE manifest = $1 AND id IN (SELECT id FROM tag WHERE manifest = $1 LIMIT $2) RETURNING name`, m.ID, maxTagsPerDelete)
+	tags, err := db.All[string](tx.Context(), tx, `SELECT name FROM tag WHERE manifest = $1 AND id IN (SELECT id FROM tag WHERE manifest = $1 LIMIT $2) ORDER BY name`+tx.ForUpdate(),
+		m.ID, maxTagsPerDelete) // locked in the order in which others lock tags
 	if err != nil {
 		return false, err
 	}
 	var moves tagMoves
 	for _, t := range tags {
+		if _, err := tx.Exec(`DELETE FROM tag WHERE repository = $1 AND name = $2`, rp.ID, t); err != nil {
+			return false, err
+		}
 		moves.tags--
 		moves.lose(m.ID)
 		moves.name(t, 0)

@@ -207,6 +207,7 @@ func (r *Registry) put(tx *db.Tx, who iam.Caller, rp repoRow, p push, moves *tag
 	}
 	if len(p.tags) == 0 {
 		// Pushed by its digest it is wanted, whatever tag it lost before.
+		moves.look = slices.DeleteFunc(moves.look, func(d string) bool { return d == string(p.digest) })
 		if _, err := tx.Exec(`DELETE FROM review WHERE repository = $1 AND digest = $2 AND kind = $3`, rp.ID, string(p.digest), kindManifest); err != nil {
 			return false, err
 		}

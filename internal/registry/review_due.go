@@ -144,7 +144,8 @@ func (r *Registry) reviewManifest(tx *db.Tx, v reviewRow, s *CollectorStats) (ti
 		return 0, err
 	}
 	if m.Deleted == nil && m.Subject != "" {
-		if needed, err = exists(tx, `SELECT 1 FROM manifest WHERE repository = $1 AND digest = $2`, v.Repository, m.Subject); err != nil || needed {
+		// Another node may be removing it, and has seen that this note is there.
+		if needed, err = exists(tx, `SELECT 1 FROM manifest WHERE repository = $1 AND digest = $2`+tx.ForShare(), v.Repository, m.Subject); err != nil || needed {
 			return 0, err
 		}
 	}

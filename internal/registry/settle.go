@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"slices"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
@@ -27,6 +28,8 @@ type tagMoves struct {
 	madeSize int64
 
 	names map[string]int64 // what each changed tag points to now, 0: it is gone
+
+	look []string // digests of manifests that are to be reviewed for having lost a tag
 }
 
 // name notes what a tag points to now, 0 where it is gone.
@@ -60,6 +63,14 @@ func (r *Registry) settle(tx *db.Tx, rp repoRow, m *tagMoves, push bool) error {
 			return r.touch(tx, rp.ID)
 		}
 		return nil
+	}
+	// Tags of one image share its note: whoever waited for a tag with the note in
+	// hand could be waited for by the one who has the tag.
+	slices.Sort(m.look)
+	for _, d := range slices.Compact(m.look) {
+		if err := r.review(tx, rp.ID, oci.Digest(d), kindManifest, r.undelete(rp)); err != nil {
+			return err
+		}
 	}
 	// Whoever changes tags holds the repository's row when it looks which
 	// manifests have any: it sees all that was changed before.

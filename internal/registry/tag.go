@@ -71,7 +71,7 @@ func (r *Registry) setTag(tx *db.Tx, who iam.Caller, rp repoRow, name string, ma
 	if err := dropDeleted(tx, rp, name, manifest, d, moves); err != nil {
 		return false, err
 	}
-	if err := r.loseTag(tx, rp, name, old.Digest, who, cause); err != nil {
+	if err := r.loseTag(tx, rp, name, old.Digest, who, cause, moves); err != nil {
 		return false, err
 	}
 	return true, r.addTagEvent(tx, rp, name, string(d), old.Digest, who, cause, "")
@@ -88,13 +88,13 @@ func currentTag(tx *db.Tx, repo int64, name string) (tagTarget, error) {
 		WHERE t.repository = $1 AND t.name = $2`+lock, repo, name)
 }
 
-// loseTag notes that a tag does not point to a manifest any more, and queues a
-// look at the manifest when the undelete window is over.
-func (r *Registry) loseTag(tx *db.Tx, rp repoRow, tag, digest string, who iam.Caller, cause string) error {
-	if err := r.addDeleted(tx, rp, tag, digest, who, cause); err != nil || r.o.KeepUntagged {
-		return err
+// loseTag notes that a tag does not point to a manifest any more, and has settle
+// queue a look at the manifest for when the undelete window is over.
+func (r *Registry) loseTag(tx *db.Tx, rp repoRow, tag, digest string, who iam.Caller, cause string, moves *tagMoves) error {
+	if !r.o.KeepUntagged {
+		moves.look = append(moves.look, digest)
 	}
-	return r.review(tx, rp.ID, oci.Digest(digest), kindManifest, r.undelete(rp))
+	return r.addDeleted(tx, rp, tag, digest, who, cause)
 }
 
 // addTagEvent writes a change of a tag into its history, and tells those who
@@ -162,7 +162,7 @@ func (r *Registry) dropTag(tx *db.Tx, who iam.Caller, rp repoRow, tag, cause, de
 	moves.name(tag, 0)
 	tx.Invalidate(manifestKey{rp.ID, tag})
 	tx.AfterCommit(r.wakeCollector)
-	if err := r.loseTag(tx, rp, tag, old.Digest, who, cause); err != nil {
+	if err := r.loseTag(tx, rp, tag, old.Digest, who, cause, moves); err != nil {
 		return false, err
 	}
 	return true, r.addTagEvent(tx, rp, tag, "", old.Digest, who, cause, detail)

@@ -10,6 +10,7 @@ import (
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
 )
 
@@ -75,4 +76,62 @@ func TestATagMovesWhileItsManifestIsDeleted(t *testing.T) {
 	w.must(w.DeleteManifest(w.ctx, w.admin, app, digestOf(body)))
 	wg.Wait()
 	w.fsck()
+}
+
+// Of two who change tags of one image at once neither waits for the other with
+// something in hand that the other needs.
+func TestTagsOfOneImageChangeAtOnce(t *testing.T) {
+	t.Parallel()
+	const move = `UPDATE tag SET manifest = (SELECT id FROM manifest WHERE digest = $1) WHERE name = `
+	for _, c := range []struct {
+		name, first, then string // what the one does
+		do                func(w *world, image oci.Digest, at time.Time) error
+	}{
+		{"a note is for all of them", move + `'b'`, `INSERT INTO review (repository, digest, kind, created, due)
+			SELECT repository, digest, 'm', 0, 0 FROM manifest WHERE digest <> $1 ON CONFLICT (repository, digest, kind) DO NOTHING`,
+			func(w *world, _ oci.Digest, at time.Time) error {
+				_, err := w.RollbackRepo(w.ctx, w.admin, app, registry.Rollback{Time: at})
+				return err
+			}},
+		{"tags have an order", move + `'a'`, move + `'b'`,
+			func(w *world, image oci.Digest, _ time.Time) error {
+				return w.DeleteManifest(w.ctx, w.admin, app, image)
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := build(t, inTime, func(d blob.Driver) blob.Driver { return d }, func(o *db.Options) { o.Twice = false })
+			if w.db.Exact() {
+				t.Skip("there is one writer")
+			}
+			other := w.push(app, "other", w.image(app, "other", 10))
+			at := moment()
+			image := w.image(app, "image", 10)
+			for _, tag := range []string{"b", "a"} { // those that have no order are taken so
+				w.push(app, tag, image)
+			}
+			before := w.db.Stats().Retries
+			begun := make(chan struct{})
+			begin := sync.OnceFunc(func() { close(begun) })
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				_, err := db.Update(w.ctx, w.db, func(tx *db.Tx) (int64, error) {
+					if _, err := tx.Exec(c.first, string(other)); err != nil {
+						return 0, err
+					}
+					begin()
+					time.Sleep(300 * time.Millisecond) // the other waits
+					return tx.Exec(c.then, string(other))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			<-begun
+			w.must(c.do(w, digestOf(image), at))
+			wg.Wait()
+			if n := w.db.Stats().Retries - before; n != 0 {
+				t.Errorf("%d transactions were begun again", n)
+			}
+		})
+	}
 }
