@@ -16,7 +16,8 @@ func accountCommands() []command {
 		{
 			name: "account set", args: "NAME",
 			short: "Describe an account, change its settings, or say where it stands in a directory of organizations",
-			long:  "Rules can ask where it stands. Nothing else comes of that; an empty text takes it away.",
+			long: "--org-id and --org-path say where it stands in a directory of organizations that is kept elsewhere: repositories can be shared with a part of that. " +
+				"An empty text takes it away.",
 			examples: `berth account set acme --undelete 14d --retention-guard=true
 				berth account set acme --undelete default
 				berth account set acme --org-id o-1a2b --org-path root/eu/acme

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +18,9 @@ type clusterFlags struct {
 }
 
 func clusterCommands() []command {
-	force := boolFlag("force", "also where something speaks against it", func(o *options) *bool { return &o.cluster.force })
+	force := func(usage string) func(*flag.FlagSet, *options) {
+		return boolFlag("force", usage, func(o *options) *bool { return &o.cluster.force })
+	}
 	namespaces := textFlag("namespaces", "`names` of the namespaces where triggers may act, parted by commas (default: all)", func(o *options) *string { return &o.cluster.namespaces })
 	return []command{
 		{
@@ -30,7 +33,7 @@ func clusterCommands() []command {
 			long: "Give a kubeconfig with everything in it, or the server with a token and its CA. The file - is the standard input.",
 			examples: `berth cluster add production --kubeconfig ./kubeconfig
 				berth cluster add production --server https://10.0.0.1:6443 --token-file token --ca-file ca.crt --namespaces shop,blog --cci`,
-			flags: join(accountFlag(), namespaces, force,
+			flags: join(accountFlag(), namespaces, force("also where the cluster does not answer as it must"),
 				textFlag("id", "`id` for the triggers that name the cluster by one (default: made up)", func(o *options) *string { return &o.cluster.id }),
 				textFlag("kubeconfig", "`file` with a kubeconfig", func(o *options) *string { return &o.cluster.kubeconfig }),
 				textFlag("server", "`url` of the API server", func(o *options) *string { return &o.cluster.server }),
@@ -43,7 +46,7 @@ func clusterCommands() []command {
 		{name: "cluster show", args: "NAME", short: "Ask a cluster how it is, and show it", examples: `berth cluster show production`, flags: accountFlag(), run: showCluster},
 		{
 			name: "cluster delete", args: "NAME", short: "Forget a cluster; with --force also one that triggers use", examples: `berth cluster delete production`,
-			flags: join(accountFlag(), force), run: deleteCluster,
+			flags: join(accountFlag(), force("also where triggers use it")), run: deleteCluster,
 		},
 	}
 }

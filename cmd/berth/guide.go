@@ -59,7 +59,9 @@ func guideText(g server.Guide) string {
 	for _, s := range g.Steps {
 		b.WriteString("\n" + s.Title + "\n")
 		if s.Text != "" {
-			b.WriteString("  " + s.Text + "\n")
+			for _, text := range wrap(s.Text, screen-2) {
+				b.WriteString("  " + text + "\n")
+			}
 		}
 		if s.File != "" {
 			b.WriteString("  " + s.File + ":\n")

@@ -34,7 +34,7 @@ func (w *writer) pushCharts() []Step {
 			Commands: []string{line("helm push", chartFile, w.oci(), w.insecure("--plain-http"))}},
 		withLogin.addRepo(),
 		{Client: "helm cm-push", Title: w.say("Or push with the plugin cm-push", "或使用 cm-push 插件推送"),
-			Text:     w.say("The plugin is installed once. A version that is there already is overwritten with --force alone.", "插件只需安装一次。覆盖已有版本需要 --force。"),
+			Text:     w.say("The plugin is installed once; with helm 4 add --verify=false, since it is not signed. A version that is there already is overwritten with --force alone.", "插件只需安装一次；使用 helm 4 时需加 --verify=false，因为该插件未签名。覆盖已有版本需要 --force。"),
 			Commands: []string{"helm plugin install https://github.com/chartmuseum/helm-push", line("helm cm-push", chartFile, w.Org)}},
 		{Client: "curl", Title: w.say("Or upload with curl", "或使用 curl 上传"),
 			Commands: []string{`curl -fsS -u "` + w.User + `:$` + Variable + `" -F chart=@` + chartFile + ` ` + w.Address + `/chart/api/` + w.Org + `/charts`}},

@@ -11,8 +11,8 @@ func (w *writer) ref(name, tag string) string { return w.host + "/" + w.Org + "/
 
 func (w *writer) pushImages() []Step {
 	local, target := sample+":"+example, w.ref(sample, example)
-	text := w.say("An image gets the name of the registry and the organization as another tag. The repository is made by the push.",
-		"为本地镜像打上包含仓库地址和命名空间的标签后推送，镜像仓库会在推送时自动创建。")
+	text := w.say(local+" stands for an image that you have. It gets the name of the registry and the organization as another tag. The repository is made by the push.",
+		"以本地镜像 "+local+" 为例：打上包含仓库地址和命名空间的标签后推送，镜像仓库会在推送时自动创建。")
 	tagAndPush := func(client, push string) Step {
 		return Step{Client: client, Title: w.say("Push with "+client, "使用 "+client+" 推送"), Text: text,
 			Commands: append(w.loginOf(client).Commands, line(client, "tag", local, target), push)}
@@ -26,7 +26,7 @@ func (w *writer) pushImages() []Step {
 		tagAndPush("podman", line("podman push", w.insecure("--tls-verify=false"), target)),
 		tagAndPush("nerdctl", line("nerdctl", w.insecure("--insecure-registry"), "push", target)),
 		{Client: "crane", Title: w.say("Push with crane", "使用 crane 推送"),
-			Text:     w.say("From a file that docker save or podman save wrote. It needs no daemon.", "推送 docker save 或 podman save 导出的文件，无需守护进程。"),
+			Text:     w.say("From a file that `docker save -o "+sample+".tar "+local+"` or podman save wrote. It needs no daemon.", "推送 `docker save -o "+sample+".tar "+local+"` 或 podman save 导出的文件，无需守护进程。"),
 			Commands: append(w.loginOf("crane").Commands, line("crane push", w.insecure("--insecure"), sample+".tar", target))},
 		w.gitlab(), w.github(), w.jenkins(),
 	}

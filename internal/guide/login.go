@@ -33,6 +33,8 @@ func (w *writer) loginOf(client string) Step {
 			s.File, s.Content = "/etc/docker/daemon.json", `{"insecure-registries": ["`+w.host+`"]}`+"\n"
 		}
 	case "podman":
+		s.Text = w.say("Where docker is logged in to it already, podman uses that login, and refuses another: leave this out.",
+			"若 docker 已登录该镜像仓库，podman 会直接使用该登录信息，并拒绝再次登录，可跳过此步。")
 		s.Commands = []string{piped("podman login -u", w.User, "--password-stdin", w.insecure("--tls-verify=false"), w.host)}
 	case "nerdctl":
 		s.Commands = []string{piped("nerdctl", w.insecure("--insecure-registry"), "login -u", w.User, "--password-stdin", w.host)}

@@ -186,8 +186,10 @@ func TestCredentialEnds(t *testing.T) {
 			if got := works(); got != 0 {
 				t.Errorf("%d of 6 still work", got)
 			}
-			if _, err := w.bearer(c); err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("it says %v, want %s", err, test.says)
+			for _, err := range []error{second(w.bearer(c)), second(w.Token(ctx, token.Value)), second(w.Refresh(ctx, refresh))} {
+				if err == nil || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("it says %v, want %s", err, test.says)
+				}
 			}
 			_, err = w.Password(ctx, login.User, login.Password, "")
 			w.want(err, fault.Unauthorized)

@@ -58,7 +58,7 @@ func (a *Authority) Refresh(ctx context.Context, raw string) (Caller, error) {
 		return Caller{}, err
 	}
 	if !ok {
-		return Caller{}, badToken(nil)
+		return Caller{}, a.ended(ctx, v.key)
 	}
 	return who, nil
 }

@@ -164,11 +164,20 @@ func (a *Authority) Token(ctx context.Context, raw string) (Grant, error) {
 		return Grant{}, err
 	}
 	if !s.good(now) || s.Account != t.account {
-		return Grant{}, badToken(nil)
+		return Grant{}, a.ended(ctx, t.key)
 	}
 	g.Caller = s.caller(t.user, t.key)
 	a.uses.note(t.key, now)
 	return g, nil
+}
+
+// ended is what a genuine token says of which the user or the key is not good
+// any more. What came of an access credential says what is wrong with that.
+func (a *Authority) ended(ctx context.Context, key string) error {
+	if isCredentialID(key) {
+		return a.whyNot(ctx, key)
+	}
+	return badToken(nil)
 }
 
 func badToken(err error) error {

@@ -30,13 +30,20 @@ func (n Name) Repository() string {
 
 // ParseName checks a whole repository name: an organization, a slash, and the
 // repository in it. The grammar is narrower than that of the
-// distribution-spec, Pulling manifests.
+// distribution-spec, Pulling manifests, but a name of one part is in that and
+// is never there: docker gives a push up for it at once, where it would repeat
+// one that is told its name is invalid for a minute and more.
 //
-// Errors: NameInvalid; Reserved for an organization kept for the system.
+// Errors: NameInvalid; RepoUnknown for one part; Reserved for an organization
+// kept for the system.
 func ParseName(s string) (Name, error) {
 	org, repo, ok := strings.Cut(s, "/")
 	if !ok {
-		return "", fault.New(fault.NameInvalid, "The name %s has one part; a repository is named organization/repository.", quote(s))
+		code := fault.NameInvalid
+		if isName(s, false) {
+			code = fault.RepoUnknown
+		}
+		return "", fault.New(code, "The name %s has one part; a repository is named organization/repository.", quote(s))
 	}
 	if _, err := ParseOrganization(org); err != nil {
 		return "", err

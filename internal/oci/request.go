@@ -65,7 +65,7 @@ const MaxUploadID = 1024
 //
 // Errors: NameInvalid, Reserved, DigestInvalid, TagInvalid; ManifestUnknown
 // for reading or deleting by what cannot be a tag; UploadUnknown for what
-// cannot be an upload id; RepoUnknown for a path of no known form;
+// cannot be an upload id; RepoUnknown for a path of no known form and a name of one part;
 // Unsupported for a known path with a method it does not have, with the
 // value for the header Allow as Detail.
 func ParseRequest(method, path string) (Request, error) {

@@ -79,12 +79,12 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"GET /v2/g/app/tags/other", fault.RepoUnknown},
 		{"GET /v2/g/app/uploads/id", fault.RepoUnknown},
 		{"GET /v2/tags/list", fault.NameInvalid},
-		{"GET /v2/app/tags/list", fault.NameInvalid},
+		{"GET /v2/app/tags/list", fault.RepoUnknown},
 		{"GET /v2/G/app/tags/list", fault.NameInvalid},
 		{"GET /v2/g//tags/list", fault.NameInvalid},
 		{"GET /v2//tags/list", fault.NameInvalid},
 		{"GET /v2/g/../tags/list", fault.NameInvalid},
-		{"GET /v2/app/manifests/latest", fault.NameInvalid},
+		{"GET /v2/app/manifests/latest", fault.RepoUnknown},
 		{"GET /v2/manage/app/manifests/latest", fault.Reserved},
 		{"GET /v2/library/app/blobs/" + d, fault.Reserved},
 		{"GET /v2/g/app/manifests/.not-a-tag", fault.ManifestUnknown},
@@ -99,9 +99,9 @@ func TestParseRequestRefuses(t *testing.T) {
 		{"GET /v2/g/app/blobs/", fault.DigestInvalid},
 		{"HEAD /v2/g/app/blobs/sha384:" + hex64, fault.DigestInvalid},
 		{"PUT /v2/g/app/blobs/uploads/" + strings.Repeat("i", oci.MaxUploadID+1), fault.UploadUnknown},
-		{"POST /v2/app/blobs/uploads/", fault.NameInvalid},
-		{"PATCH /v2/app/blobs/uploads/id", fault.NameInvalid},
-		{"GET /v2/app/blobs/" + d, fault.NameInvalid},
+		{"POST /v2/app/blobs/uploads/", fault.RepoUnknown},
+		{"PATCH /v2/app/blobs/uploads/id", fault.RepoUnknown},
+		{"GET /v2/app/blobs/" + d, fault.RepoUnknown},
 	}
 	for _, tt := range tests {
 		method, path, _ := strings.Cut(tt.line, " ")

@@ -90,7 +90,7 @@ func (r *Registry) storedPolicy(ctx context.Context, repo int64, name oci.Name, 
 		if id != 0 {
 			return 0, retention.Policy{}, retentionUnknown(name, id)
 		}
-		return 0, retention.Policy{}, fault.New(fault.RuleUnknown, "The repository %s has no retention policy; send one to try.", name)
+		return 0, retention.Policy{}, fault.New(fault.RuleUnknown, "The repository %s has no retention policy: give rules to try.", name)
 	}
 	if err != nil {
 		return 0, retention.Policy{}, err

@@ -63,7 +63,7 @@ func (r *Registry) window(seconds *int64) time.Duration {
 // Errors: Denied, Invalid, AccountUnknown.
 func (r *Registry) ChangeSettings(ctx context.Context, who iam.Caller, p SettingsPatch) (Settings, error) {
 	if p.Undelete != nil && (*p.Undelete < 0 || *p.Undelete > MaxUndelete) {
-		return Settings{}, fault.New(fault.Invalid, "undelete_seconds is 0 to %d, or null for what the installation has.", int64(MaxUndelete/time.Second))
+		return Settings{}, fault.New(fault.Invalid, "The undelete window (undelete_seconds) is 0 to %d seconds, which is 365 days, or null for what the installation has.", int64(MaxUndelete/time.Second))
 	}
 	return db.Update(ctx, r.db, func(tx *db.Tx) (Settings, error) {
 		if err := r.iam.Allow(tx, who, iam.UpdateSettings, iam.Resource{Account: who.Account}); err != nil {
