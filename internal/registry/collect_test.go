@@ -200,6 +200,38 @@ func TestHeadByAPusherHoldsTheBlob(t *testing.T) {
 	}
 }
 
+// A blob whose last manifest has just gone is held as well for who asks for it
+// and may push, whatever was known of it before.
+func TestHeadHoldsWhatAManifestLeft(t *testing.T) {
+	t.Parallel()
+	w := open(t, registry.Options{Grace: time.Hour, Undelete: time.Microsecond})
+	head := func(layer oci.Digest) {
+		_, err := w.StatBlob(w.ctx, w.admin, app, layer)
+		w.must(err)
+	}
+	image := w.push(app, "v", w.image(app, "left", 40<<10))
+	layer := digestOf(bytesOf("left-0", 40<<10))
+	w.exec(`UPDATE review SET due = 0`)
+	w.collect()
+	if n := w.number(`SELECT count(*) FROM review`); n != 0 {
+		t.Fatalf("%d notes of what is needed", n)
+	}
+	head(layer)
+	head(layer)
+	w.must(w.DeleteManifest(w.ctx, w.admin, app, image))
+	w.collect()
+	due := func() time.Duration {
+		return time.Until(time.UnixMicro(w.number(`SELECT due FROM review WHERE kind = 'b' AND digest = $1`, string(layer))))
+	}
+	if left := due(); left > 10*time.Minute {
+		t.Fatalf("it is reviewed in %s", left)
+	}
+	head(layer)
+	if left := due(); left < 50*time.Minute {
+		t.Errorf("it is reviewed in %s, and a push relies on it", left)
+	}
+}
+
 // Run reclaims without being asked and stops with its context.
 func TestRun(t *testing.T) {
 	t.Parallel()

@@ -179,16 +179,22 @@ func (r *Registry) removeManifest(tx *db.Tx, repo, id int64, d, subject string, 
 	const queue = ` ON CONFLICT (repository, digest, kind) DO UPDATE SET due = excluded.due WHERE review.due < excluded.due`
 	now := tx.Micros()
 	due := now + min(r.o.Grace/10, maxSettle).Microseconds()
-	refs, err := tx.Exec(`INSERT INTO review (repository, digest, kind, created, due)
-		SELECT repository, child, kind, $2, $3 FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child, kind LIMIT $4`+queue, id, now, due, refsPerReview)
+	type note struct{ Digest, Kind string }
+	notes, err := db.All[note](tx.Context(), tx, `INSERT INTO review (repository, digest, kind, created, due)
+		SELECT repository, child, kind, $2, $3 FROM ref WHERE manifest = $1 AND kind <> 's' ORDER BY child, kind LIMIT $4`+queue+` RETURNING digest, kind`, id, now, due, refsPerReview)
 	if err != nil {
 		return false, err
+	}
+	for _, v := range notes {
+		if v.Kind == kindBlob {
+			tx.Invalidate(blobKey{repo, oci.Digest(v.Digest)}) // who asks for it may have to hold it
+		}
 	}
 	n, err := db.One[int64](tx.Context(), tx, `SELECT count(*) FROM (SELECT 1 FROM ref WHERE manifest = $1 AND kind <> 's' LIMIT $2) q`, id, refsPerReview+1)
 	if err != nil {
 		return false, err
 	}
-	s.rows += refs
+	s.rows += int64(len(notes))
 	if n > refsPerReview {
 		// From here on it answers as deleted: parts of it are no longer held.
 		if _, err := tx.Exec(`UPDATE manifest SET deleted = $2 WHERE id = $1`, id, apart); err != nil {
