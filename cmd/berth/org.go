@@ -95,7 +95,12 @@ func repoCommands() []command {
 			short: "Let only those with a right pull from a repository", examples: `berth repo private demo/alpine`,
 			run: func(c *call) (result, error) { return setPublic(c, false, "private") },
 		},
-		{name: "repo delete", args: "ORG/REPO", short: "Delete a repository without tags", examples: `berth repo delete demo/alpine`, run: deleteRepo},
+		{
+			name: "repo delete", args: "ORG/REPO", short: "Delete a repository without tags",
+			examples: "berth repo delete demo/alpine\nberth repo delete demo/alpine --force",
+			flags:    boolFlag("force", "delete its tags too, for good", func(o *options) *bool { return &o.force }),
+			run:      deleteRepo,
+		},
 	}
 }
 
@@ -139,6 +144,8 @@ func setPublic(c *call, on bool, now string) (result, error) {
 }
 
 func deleteRepo(c *call) (result, error) {
-	_, err := with(c, func(l *server.Local) (server.None, error) { return server.Call(c.ctx, l, server.DeleteRepo, c.named()) })
+	_, err := with(c, func(l *server.Local) (server.None, error) {
+		return server.Call(c.ctx, l, server.DeleteRepo, server.Switch{Named: c.named(), On: c.force})
+	})
 	return done(c.args[0], "Repository %s deleted.", c.args[0]), err
 }

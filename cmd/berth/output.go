@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -70,6 +71,19 @@ func yes(b bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+// size is a number of bytes as people read it.
+func size(n int64) string {
+	const units = "KMGTPE"
+	f, unit := float64(n), ""
+	for i := 0; f >= 1024 && i < len(units); i++ {
+		f, unit = f/1024, units[i:i+1]+"iB"
+	}
+	if unit == "" {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64) + " " + unit
 }
 
 func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }

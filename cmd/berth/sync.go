@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"berth.dev/berth/internal/server"
 )
@@ -84,7 +85,11 @@ func diffSync(c *call) (result, error) {
 		}
 		return all, err
 	})
-	text := fmt.Sprintf("%s: %d equal, %d missing, %d different, %d extra", d.State, d.Equal, d.Missing, d.Different, d.Extra)
+	state := d.State
+	if d.Updated != nil {
+		state += " at " + d.Updated.Local().Format(time.DateTime)
+	}
+	text := fmt.Sprintf("%s: %d equal, %d missing, %d different, %d extra", state, d.Equal, d.Missing, d.Different, d.Extra)
 	if d.Detail != "" {
 		text += "\n" + d.Detail
 	}

@@ -27,8 +27,10 @@ func (c *call) tagName() server.TagName {
 }
 
 func listTags(c *call) (result, error) {
-	tags, err := with(c, func(l *server.Local) ([]string, error) { return all(c, l, server.ListTags, c.args[0]) })
-	return result{value: tags, table: rows([]string{"TAG"}, tags, func(t string) []string { return []string{t} })}, err
+	tags, err := with(c, func(l *server.Local) ([]server.Tag, error) { return all(c, l, server.ListTags, c.args[0]) })
+	return result{value: tags, table: rows([]string{"TAG", "SIZE", "UPDATED", "DIGEST"}, tags, func(t server.Tag) []string {
+		return []string{t.Name, size(t.Size), when(t.Updated), t.Digest}
+	})}, err
 }
 
 func tagHistory(c *call) (result, error) {

@@ -11,6 +11,7 @@ import (
 	"berth.dev/berth/internal/blob"
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
+	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
 )
@@ -152,8 +153,12 @@ func TestDeletedRepositoryIsEmptied(t *testing.T) {
 	if s := w.fsck(); s.Keys != 0 || s.Repositories != 1 || s.Blobs != 1 {
 		t.Fatalf("%+v", s)
 	}
-	w.must(w.DeleteTag(w.ctx, w.admin, app, "again"))
-	w.must(w.DeleteRepo(w.ctx, w.admin, app))
+	for i := range 101 { // more than go in one step
+		w.must(w.Retag(w.ctx, w.admin, app, "again", "again-"+strconv.Itoa(i), false))
+	}
+	w.want(w.DeleteRepoAndTags(w.ctx, iam.Caller{}, app), fault.Unauthorized)
+	w.must(w.DeleteRepoAndTags(w.ctx, w.admin, app))
+	w.want(w.DeleteRepoAndTags(w.ctx, w.admin, app), fault.RepoUnknown)
 	w.must(w.DeleteOrg(w.ctx, w.admin, "acme"))
 }
 

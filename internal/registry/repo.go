@@ -396,6 +396,16 @@ func kindOf(tx *db.Tx, id int64, name oci.Name, lock string) (repoKind, error) {
 	return repoKind{k.Organization, k.Category, k.Public}, err
 }
 
+// DeleteRepoAndTags removes all tags of a repository, some at a time, and then
+// the repository. Where it is cut off it can be called again; a tag that is
+// pushed meanwhile ends it. Errors: those of DeleteRepo.
+func (r *Registry) DeleteRepoAndTags(ctx context.Context, who iam.Caller, name oci.Name) error {
+	if err := r.dropAllTags(ctx, who, name, true); err != nil {
+		return err
+	}
+	return r.DeleteRepo(ctx, who, name)
+}
+
 // DeleteRepo removes a repository without tags. Its name is free at once; the
 // collector empties what is left of it. Errors: RepoUnknown, Denied, NotEmpty.
 func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name) error {
@@ -412,7 +422,7 @@ func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name
 		}
 		tag, err := db.One[string](tx.Context(), tx, `SELECT name FROM tag WHERE repository = $1 LIMIT 1`, rp.ID)
 		if err == nil {
-			return none, fault.New(fault.NotEmpty, "The repository %s still has tags, %s among them; delete these first.", name, tag)
+			return none, fault.New(fault.NotEmpty, "The repository %s still has tags, %s among them: delete these first, or use force.", name, tag)
 		}
 		if !errors.Is(err, db.ErrNone) {
 			return none, err

@@ -97,11 +97,14 @@ var SetPublic = Op[Switch, None]{"repo.public", func(ctx context.Context, c *cor
 	return None{}, c.registry.UpdateRepo(ctx, iam.Operator(), name, registry.RepoPatch{Public: &in.On})
 }}
 
-// DeleteRepo removes a repository without tags.
-var DeleteRepo = Op[Named, None]{"repo.delete", func(ctx context.Context, c *core, in Named) (None, error) {
+// DeleteRepo removes a repository, one that has tags where On is set.
+var DeleteRepo = Op[Switch, None]{"repo.delete", func(ctx context.Context, c *core, in Switch) (None, error) {
 	name, err := oci.ParseName(in.Name)
 	if err != nil {
 		return None{}, err
+	}
+	if in.On {
+		return None{}, c.registry.DeleteRepoAndTags(ctx, iam.Operator(), name)
 	}
 	return None{}, c.registry.DeleteRepo(ctx, iam.Operator(), name)
 }}

@@ -30,15 +30,26 @@ type TagEvent struct {
 	Detail   string    `json:"detail"`     // what only this cause has, a JSON object; empty: nothing
 }
 
+// Tag is a tag as the command shows it.
+type Tag struct {
+	Name    string    `json:"name"`
+	Digest  string    `json:"digest"`
+	Size    int64     `json:"size"` // config and layers; of an index, of all its images
+	Updated time.Time `json:"updated"`
+}
+
 // ListTags pages through the tags of the repository List.In by name.
-var ListTags = Op[List, Page[string]]{"tag.list", func(ctx context.Context, c *core, in List) (Page[string], error) {
+var ListTags = Op[List, Page[Tag]]{"tag.list", func(ctx context.Context, c *core, in List) (Page[Tag], error) {
 	name, err := oci.ParseName(in.In)
 	if err != nil {
-		return Page[string]{}, err
+		return Page[Tag]{}, err
 	}
-	p, err := c.registry.Tags(ctx, iam.Operator(), name, in.After, pageSize)
-	same := func(s string) string { return s }
-	return pageOf(p.Items, p.More, same, same), err
+	tags, next, err := c.registry.TagsAfter(ctx, iam.Operator(), name, registry.TagQuery{Order: registry.Order{By: registry.SortName}}, in.After, pageSize)
+	p := Page[Tag]{Items: []Tag{}, More: next != "", Next: next}
+	for _, t := range tags {
+		p.Items = append(p.Items, Tag{t.Name, string(t.Digest), t.Size, t.Updated})
+	}
+	return p, err
 }}
 
 // TagHistory pages through what happened to a tag, the newest first.

@@ -118,7 +118,7 @@ func operate(t *testing.T, l *Local) []string {
 	note(strings.Repeat("repo ", len(repos.Items)), err)
 	_, err = Call(ctx, l, SetPublic, Switch{Named: Named{Name: "demo/none"}, On: true})
 	note("public", err)
-	_, err = Call(ctx, l, DeleteRepo, Named{Name: "demo"})
+	_, err = Call(ctx, l, DeleteRepo, Switch{Named: Named{Name: "demo"}})
 	note("delete no repository", err)
 	_, err = Call(ctx, l, ListTags, List{In: "demo/none"})
 	note("tags", err)

@@ -14,7 +14,7 @@ func TestReadmeShowsWhatAFirstStartPrints(t *testing.T) {
 	}
 	var b strings.Builder
 	cfg := Default()
-	if err := welcome(Outlets{Out: &b}, &cfg, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5000}, &firstStart{password: "kV2nD8sWq0ZbLr5xTgYc7PmA", organization: firstOrg}); err != nil {
+	if err := welcome(Outlets{Program: "./bin/berth", Out: &b}, &cfg, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5000}, &firstStart{password: "kV2nD8sWq0ZbLr5xTgYc7PmA", organization: firstOrg}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(readme), "```\n"+b.String()+"```\n") {

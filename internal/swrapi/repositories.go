@@ -130,7 +130,15 @@ func (a *API) updateRepo(c *call) error {
 }
 
 func (a *API) deleteRepo(c *call) error {
-	if err := a.reg.DeleteRepo(c.r.Context(), c.who, c.repo); err != nil {
+	force, err := c.flag("force")
+	if err != nil {
+		return err
+	}
+	remove := a.reg.DeleteRepo
+	if force {
+		remove = a.reg.DeleteRepoAndTags
+	}
+	if err := remove(c.r.Context(), c.who, c.repo); err != nil {
 		return err
 	}
 	return c.noContent()

@@ -66,6 +66,12 @@ func TestRepositories(t *testing.T) {
 	w.refused("writer", "DELETE "+repos+"/old", nil, 403, "4039002")
 	w.want("manager", "DELETE "+repos+"/old", nil, 204, ``)
 	w.refused("manager", "DELETE "+repos+"/old", nil, 404, "4040010")
+
+	w.refused("writer", "DELETE "+repos+"/team$app?force=true", nil, 403, "4039002")
+	w.refused("manager", "DELETE "+repos+"/team$app?force=perhaps", nil, 400, "4001025")
+	w.refused("manager", "DELETE "+repos+"/team$app?force=false", nil, 406, "4060012")
+	w.want("manager", "DELETE "+repos+"/team$app?force=true", nil, 204, ``)
+	w.refused("manager", "GET "+repos+"/team$app", nil, 404, "4040010")
 }
 
 func TestRepositoryAndTagQuotas(t *testing.T) {
