@@ -36,6 +36,9 @@ func checkDescription(s string) error {
 	if utf8.RuneCountInString(s) > maxDescription {
 		return fault.New(fault.TooLong, "A description has at most %d characters.", maxDescription)
 	}
+	if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+		return fault.New(fault.Invalid, "The description is text.")
+	}
 	return nil
 }
 

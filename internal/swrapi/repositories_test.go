@@ -30,6 +30,7 @@ func TestRepositories(t *testing.T) {
 	w.refused("writer", "POST "+repos, nil, 400, "4001018")
 	w.refused("writer", "POST "+repos, `{"repository":"x","is_public":true,"category":"games"}`, 400, "4000014")
 	w.refused("writer", "POST "+repos, `{"repository":"x","is_public":true,"description":"`+strings.Repeat("ä", 30001)+`"}`, 413, "4131012")
+	w.refused("writer", "POST "+repos, `{"repository":"x","is_public":true,"description":"a\u0000b"}`, 400, "4000014")
 	w.refused("reader", "POST "+repos, `nonsense`, 403, "4039002")
 	w.refused("stranger", "POST "+repos, `nonsense`, 403, "4039001")
 	w.refused("admin", "POST /v2/manage/namespaces/none/repos", `nonsense`, 404, "4040058")
