@@ -112,8 +112,8 @@ func unknownOp(name string) error {
 // told without its code, everything else as it is.
 func Explain(err error) string {
 	var f *fault.Error
-	if errors.As(err, &f) && errors.Is(f, err) && f.Code != fault.Internal && f.Err == nil {
-		return f.Msg
+	if errors.As(err, &f) && f.Code != fault.Internal && f.Err == nil {
+		return strings.Replace(err.Error(), f.Error(), f.Msg, 1)
 	}
 	return err.Error()
 }
