@@ -166,6 +166,9 @@ func (r *Registry) OrgWithRight(ctx context.Context, who iam.Caller, name string
 		if err := r.iam.Allow(tx, who, iam.ShowOrg, o.resource()); err != nil {
 			return result{}, err
 		}
+		if o.Kind != "" {
+			return result{}, noOrg(name)
+		}
 		right, _, err := r.iam.RightOn(tx, who, o.resource())
 		return result{o.org(), right}, err
 	})

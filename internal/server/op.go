@@ -47,7 +47,7 @@ func endpoints() []endpoint {
 		CreateOrg.endpoint(), ChangeOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
 		ShowGuide.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
-		CreateChartGroup.endpoint(), ListChartGroups.endpoint(), DeleteChartGroup.endpoint(), ListCharts.endpoint(),
+		CreateChartGroup.endpoint(), ListChartGroups.endpoint(), ChangeChartGroup.endpoint(), DeleteChartGroup.endpoint(), DeleteChart.endpoint(), ListCharts.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
 		ShowRetention.endpoint(), SimulateRetention.endpoint(), ConfirmRetention.endpoint(),

@@ -37,6 +37,17 @@ func TestOrganizations(t *testing.T) {
 	w.refused("stranger", "GET "+acme+"2", nil, 404, "4040058")
 	w.refused("admin", "GET "+all+"/Acme", nil, 400, "4001028")
 
+	// A chart group has the name, and is no organization: lists have none, and it is neither shown nor changed as one.
+	if rec := w.send("admin", "POST /v2/manage/chart-groups", `{"name":"charted"}`); rec.Code != 201 {
+		t.Fatal(rec.Body)
+	}
+	w.want("admin", "GET "+all+"?namespace=charted", nil, 200, `{"namespaces":[]}`)
+	w.refused("admin", "POST "+all, `{"namespace":"charted"}`, 409, "4090060")
+	w.refused("admin", "GET "+all+"/charted", nil, 404, "4040058")
+	w.refused("nobody", "GET "+all+"/charted", nil, 403, "4039002")
+	w.refused("admin", "PATCH "+all+"/charted", `{"description":"x"}`, 404, "4040058")
+	w.refused("admin", "DELETE "+all+"/charted", nil, 404, "4040058")
+
 	w.refused("", "GET "+acme, nil, 401, "SVCSTG.S2I.4019000")
 	w.token["forged"] = w.token["admin"][:20] + "x" + w.token["admin"][21:]
 	w.refused("forged", "GET "+acme, nil, 401, "4010000")
