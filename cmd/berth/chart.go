@@ -18,6 +18,17 @@ func chartCommands() []command {
 				boolFlag("public", "everyone pulls its charts, without login", func(o *options) *bool { return &o.public })),
 			run: createChartGroup,
 		},
+		{
+			name: "chart-group set", args: "NAME",
+			short: "Change the description or the visibility of a chart group",
+			examples: `berth chart-group set platform --public
+				berth chart-group set platform --private --description "Charts of the team alone"`,
+			flags: join(
+				givenFlag("description", "`text` about the group", func(o *options) **string { return &o.set.description }),
+				boolFlag("public", "everyone pulls its charts, without login", func(o *options) *bool { return &o.public }),
+				boolFlag("private", "only those with a right pull from it", func(o *options) *bool { return &o.private })),
+			run: setChartGroup,
+		},
 		{name: "chart-group list", short: "List chart groups", examples: `berth chart-group list --output json`, run: listChartGroups},
 		{
 			name: "chart-group delete", args: "NAME",
@@ -27,6 +38,10 @@ func chartCommands() []command {
 			run:      deleteChartGroup,
 		},
 		{name: "chart list", args: "GROUP", short: "List the versions of all charts of a chart group", examples: `berth chart list platform`, run: listCharts},
+		{
+			name: "chart delete", args: "GROUP/CHART:VERSION", short: "Delete a version of a chart; it can come back like any tag",
+			examples: `berth chart delete platform/web:1.2.0`, run: deleteChart,
+		},
 	}
 }
 
@@ -35,6 +50,15 @@ func createChartGroup(c *call) (result, error) {
 		return server.Call(c.ctx, l, server.CreateChartGroup, server.NewChartGroup{Named: c.named(), Description: c.description, Public: c.public})
 	})
 	return result{value: g, text: "Chart group " + g.Name + " created."}, err
+}
+
+func setChartGroup(c *call) (result, error) {
+	in, err := c.visibility()
+	if err != nil {
+		return result{}, err
+	}
+	_, err = with(c, func(l *server.Local) (server.None, error) { return server.Call(c.ctx, l, server.ChangeChartGroup, in) })
+	return done(c.args[0], "Chart group %s changed.", c.args[0]), err
 }
 
 func listChartGroups(c *call) (result, error) {
@@ -60,4 +84,13 @@ func listCharts(c *call) (result, error) {
 	return result{value: charts, table: rows([]string{"NAME", "VERSION", "APP VERSION", "SIGNED", "CREATED"}, charts, func(v server.ChartVersion) []string {
 		return []string{v.Name, v.Version, v.AppVersion, yes(v.Signed), when(v.Created)}
 	})}, err
+}
+
+func deleteChart(c *call) (result, error) {
+	name := c.tagName()
+	if name.Tag == "" {
+		return result{}, &usageError{"which version? Name it as " + name.Repo + ":VERSION", "berth chart delete"}
+	}
+	_, err := with(c, func(l *server.Local) (server.None, error) { return server.Call(c.ctx, l, server.DeleteChart, name) })
+	return done(c.args[0], "Chart %s deleted.", c.args[0]), err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +17,7 @@ type clusterFlags struct {
 }
 
 func clusterCommands() []command {
-	force := func(usage string) func(*flag.FlagSet, *options) {
+	force := func(usage string) flags {
 		return boolFlag("force", usage, func(o *options) *bool { return &o.cluster.force })
 	}
 	namespaces := textFlag("namespaces", "`names` of the namespaces where triggers may act, parted by commas (default: all)", func(o *options) *string { return &o.cluster.namespaces })

@@ -85,6 +85,9 @@ type call struct {
 // dispatch finds the command, reads its flags, runs it and shows the result.
 func (c *call) dispatch(args []string) error {
 	c.settings = map[string]string{}
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		args = []string{"version"}
+	}
 	root := flag.NewFlagSet("berth", flag.ContinueOnError)
 	c.commonFlags(root)
 	words, rest, err := leading(root, args)

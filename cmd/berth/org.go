@@ -44,17 +44,23 @@ func createOrg(c *call) (result, error) {
 	return result{value: o, text: "Organization " + o.Name + " created."}, err
 }
 
-func setOrg(c *call) (result, error) {
+// visibility makes the argument of a change out of the command line.
+func (c *call) visibility() (server.SetOrg, error) {
 	in := server.SetOrg{Named: c.named(), Description: c.set.description}
 	switch {
 	case c.public && c.private:
-		return result{}, &usageError{"--public and --private exclude each other", "berth org set"}
+		return in, &usageError{"--public and --private exclude each other", "berth " + c.cmd.name}
 	case c.public || c.private:
 		in.Public = &c.public
-	default:
-		if err := c.none(); err != nil {
-			return result{}, err
-		}
+		return in, nil
+	}
+	return in, c.none()
+}
+
+func setOrg(c *call) (result, error) {
+	in, err := c.visibility()
+	if err != nil {
+		return result{}, err
 	}
 	o, err := with(c, func(l *server.Local) (server.ChangedOrg, error) { return server.Call(c.ctx, l, server.ChangeOrg, in) })
 	text := "Organization " + o.Name + " changed."

@@ -20,6 +20,7 @@ import (
 
 	"berth.dev/berth/conformance/internal/berthtest"
 	"berth.dev/berth/conformance/internal/images"
+	"berth.dev/berth/conformance/internal/port"
 	"berth.dev/berth/conformance/internal/wire"
 )
 
@@ -159,12 +160,11 @@ func distribution(t *testing.T) string {
 	if _, err := os.Stat(binary); err != nil {
 		berthtest.Missing(t, "clients", "there is no %s: run conformance/install.sh", binary)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	number, err := port.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", number)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %q, secret: s}\n", dir, address)

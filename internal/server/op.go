@@ -47,7 +47,7 @@ func endpoints() []endpoint {
 		CreateOrg.endpoint(), ChangeOrg.endpoint(), ListOrgs.endpoint(), DeleteOrg.endpoint(),
 		ShowGuide.endpoint(),
 		ListRepos.endpoint(), SetPublic.endpoint(), DeleteRepo.endpoint(),
-		CreateChartGroup.endpoint(), ListChartGroups.endpoint(), DeleteChartGroup.endpoint(), ListCharts.endpoint(),
+		CreateChartGroup.endpoint(), ListChartGroups.endpoint(), ChangeChartGroup.endpoint(), DeleteChartGroup.endpoint(), DeleteChart.endpoint(), ListCharts.endpoint(),
 		SetGrant.endpoint(), RemoveGrant.endpoint(), ListGrants.endpoint(),
 		ListJobs.endpoint(), RetryJob.endpoint(), CancelJob.endpoint(),
 		ShowRetention.endpoint(), SimulateRetention.endpoint(), ConfirmRetention.endpoint(),
@@ -112,8 +112,8 @@ func unknownOp(name string) error {
 // told without its code, everything else as it is.
 func Explain(err error) string {
 	var f *fault.Error
-	if errors.As(err, &f) && errors.Is(f, err) && f.Code != fault.Internal && f.Err == nil {
-		return f.Msg
+	if errors.As(err, &f) && f.Code != fault.Internal && f.Err == nil {
+		return strings.Replace(err.Error(), f.Error(), f.Msg, 1)
 	}
 	return err.Error()
 }

@@ -7,6 +7,7 @@ import (
 
 	"berth.dev/berth/internal/helm"
 	"berth.dev/berth/internal/iam"
+	"berth.dev/berth/internal/oci"
 	"berth.dev/berth/internal/registry"
 )
 
@@ -36,6 +37,11 @@ var CreateChartGroup = Op[NewChartGroup, ChartGroup]{"chart_group.create", func(
 	}
 	o, err := c.registry.CreateChartGroup(ctx, iam.Operator().In(a), registry.GroupSpec{Name: in.Name, Description: in.Description, Public: in.Public})
 	return chartGroup(o), err
+}}
+
+// ChangeChartGroup changes description and visibility of a chart group.
+var ChangeChartGroup = Op[SetOrg, None]{"chart_group.set", func(ctx context.Context, c *core, in SetOrg) (None, error) {
+	return None{}, c.registry.UpdateChartGroup(ctx, iam.Operator(), in.Name, registry.OrgPatch{Description: in.Description, Public: in.Public})
 }}
 
 // ListChartGroups pages through all chart groups by name.
@@ -98,6 +104,19 @@ var ListCharts = Op[List, Page[ChartVersion]]{"chart.list", func(ctx context.Con
 		p.Next = h.Name
 	}
 	return p, nil
+}}
+
+// DeleteChart removes a version of the chart GROUP/CHART.
+var DeleteChart = Op[TagName, None]{"chart.delete", func(ctx context.Context, c *core, in TagName) (None, error) {
+	name, err := oci.ParseName(in.Repo)
+	if err != nil {
+		return None{}, err
+	}
+	// The groups first, so that no image is deleted as a chart.
+	if _, err := c.registry.ChartGroup(ctx, iam.Operator(), name.Organization()); err != nil {
+		return None{}, err
+	}
+	return None{}, c.registry.DeleteChart(ctx, iam.Operator(), name, in.Tag)
 }}
 
 func chartGroup(o registry.Org) ChartGroup {

@@ -22,6 +22,8 @@ func (c *Config) validate() error {
 	}
 	if err := checkAddress(c.Listen); err != nil {
 		bad("listen", "%w", err)
+	} else if c.TLS.Cert == "" && c.TLS.Key == "" && !c.AllowPlainHTTP && !loopback(c.Listen) {
+		bad("listen", "%s is reachable from other machines, and passwords would cross the network in the clear: set tls.cert and tls.key, or allow_plain_http where something in front speaks TLS", c.Listen)
 	}
 	if c.AdminListen != "" {
 		if err := checkAddress(c.AdminListen); err != nil {
@@ -44,8 +46,6 @@ func (c *Config) validate() error {
 		bad("tls.key", "needed beside tls.cert")
 	case c.TLS.Key != "" && c.TLS.Cert == "":
 		bad("tls.cert", "needed beside tls.key")
-	case c.TLS.Cert == "" && !c.AllowPlainHTTP && !loopback(c.Listen):
-		bad("listen", "%s is reachable from other machines, and passwords would cross the network in the clear: set tls.cert and tls.key, or allow_plain_http where something in front speaks TLS", c.Listen)
 	}
 	if c.Errors != errorList && c.Errors != errorObject {
 		bad("errors", "%q is neither list nor object", c.Errors)

@@ -3,11 +3,12 @@ package berthtest
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+
+	"berth.dev/berth/conformance/internal/port"
 )
 
 // ErrNoPostgres means that the machine has no PostgreSQL server programs.
@@ -38,7 +39,7 @@ func startPostgres(dir string) (*postgres, error) {
 			return nil, fmt.Errorf("chown postgres: %w\n%s", err, out)
 		}
 	}
-	port, err := freePort()
+	number, err := port.Free()
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +47,11 @@ func startPostgres(dir string) (*postgres, error) {
 	if err := p.run("initdb", "-D", data, "-U", "berth", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"); err != nil {
 		return nil, err
 	}
-	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -p %d -c unix_socket_directories=%s -c fsync=off -c max_connections=60", port, dir)
+	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -p %d -c unix_socket_directories=%s -c fsync=off -c max_connections=60", number, dir)
 	if err := p.run("pg_ctl", "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-t", "60", "-s", "-o", options, "start"); err != nil {
 		return nil, err
 	}
-	p.url = fmt.Sprintf("postgres://berth@127.0.0.1:%d/postgres?sslmode=disable", port)
+	p.url = fmt.Sprintf("postgres://berth@127.0.0.1:%d/postgres?sslmode=disable", number)
 	return p, nil
 }
 
@@ -79,13 +80,4 @@ func (p *postgres) run(program string, args ...string) error {
 		return fmt.Errorf("%s: %w\n%s", program, err, text)
 	}
 	return nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"berth.dev/berth/conformance/internal/port"
 )
 
 // Options say what kind of server to run.
@@ -96,11 +98,11 @@ func (s *Server) prepare() error {
 	if s.Data == "" {
 		s.Data = filepath.Join(s.dir, "data")
 	}
-	port, err := freePort()
+	number, err := port.Free()
 	if err != nil {
 		return err
 	}
-	s.Host = fmt.Sprintf("127.0.0.1:%d", port)
+	s.Host = fmt.Sprintf("127.0.0.1:%d", number)
 	if s.options.TLS {
 		if s.certs, err = newCertificates(s.dir); err != nil {
 			return err
@@ -189,7 +191,7 @@ func (s *Server) waitReady() error {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if resp, err := client.Get(s.URL() + "/readyz"); err == nil {
 			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			if resp.StatusCode == http.StatusOK && s.Running() {
 				return nil
 			}
 		}

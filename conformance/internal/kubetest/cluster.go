@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"berth.dev/berth/conformance/internal/port"
 )
 
 // A Cluster is a running control plane. Its methods are safe for use by many
@@ -70,13 +72,13 @@ func (c *Cluster) start(found programs) error {
 	}
 	etcd, peer := "http://"+ports[0], "http://"+ports[1]
 	c.Addr, c.URL = ports[2], "https://"+ports[2]
-	_, port, _ := net.SplitHostPort(c.Addr)
+	_, securePort, _ := net.SplitHostPort(c.Addr)
 	_, controlPort, _ := net.SplitHostPort(ports[3])
 	if err := c.spawn("etcd", found.etcd, "--data-dir", filepath.Join(c.dir, "etcd"), "--listen-client-urls", etcd, "--advertise-client-urls", etcd,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
 		return err
 	}
-	if err := c.spawn("apiserver", found.apiserver, "--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", port, "--cert-dir", filepath.Join(c.dir, "certs"),
+	if err := c.spawn("apiserver", found.apiserver, "--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", securePort, "--cert-dir", filepath.Join(c.dir, "certs"),
 		"--service-cluster-ip-range", "10.0.0.0/24", "--endpoint-reconciler-type", "none", "--authorization-mode", "RBAC", "--token-auth-file", c.file("tokens.csv"),
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", c.file("sa.key"), "--service-account-signing-key-file", c.file("sa.key"),
 		"--disable-admission-plugins", "ServiceAccount", "--profiling=false"); err != nil {
@@ -235,14 +237,13 @@ func decoded(text []byte, err error) (Object, error) {
 }
 
 func freePorts(n int) ([]string, error) {
-	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	out := make([]string, n)
+	for i := range out {
+		number, err := port.Free()
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all at the end, so that they differ
-		out = append(out, l.Addr().String())
+		out[i] = fmt.Sprintf("127.0.0.1:%d", number)
 	}
 	return out, nil
 }
