@@ -71,9 +71,19 @@ func setOrg(c *call) (result, error) {
 }
 
 func listOrgs(c *call) (result, error) {
-	orgs, err := with(c, func(l *server.Local) ([]server.Org, error) { return all(c, l, server.ListOrgs, "") })
-	return result{value: orgs, table: rows([]string{"NAME", "PUBLIC", "CREATED", "CREATOR", "ACCOUNT ID", "DESCRIPTION"}, orgs, func(o server.Org) []string {
-		return []string{o.Name, yes(o.Public), when(o.Created), o.Creator, o.Account, o.Description}
+	accounts := map[string]string{} // names by id
+	orgs, err := with(c, func(l *server.Local) ([]server.Org, error) {
+		of, err := all(c, l, server.ListAccounts, "")
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range of {
+			accounts[a.ID] = a.Name
+		}
+		return all(c, l, server.ListOrgs, "")
+	})
+	return result{value: orgs, table: rows([]string{"NAME", "PUBLIC", "CREATED", "CREATOR", "ACCOUNT", "DESCRIPTION"}, orgs, func(o server.Org) []string {
+		return []string{o.Name, yes(o.Public), when(o.Created), o.Creator, accounts[o.Account], o.Description}
 	})}, err
 }
 

@@ -23,7 +23,7 @@ func (w *writer) addRepo() Step {
 
 func (w *writer) pushCharts() []Step {
 	packaged := Step{Client: "helm", Title: w.say("Package the chart", "打包 Chart"),
-		Text:     w.say("Beside the folder of the chart.", "在 Chart 目录的上级目录执行。"),
+		Text:     w.say("Beside the folder of the chart, here "+chart+".", "在 Chart 目录（以 "+chart+" 为例）的上级目录执行。"),
 		Commands: []string{"helm package " + chart + " --version " + chartVersion}}
 	withLogin := *w
 	withLogin.Public = false // whoever pushes logs in, also where everyone pulls

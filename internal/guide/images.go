@@ -35,7 +35,8 @@ func (w *writer) pushImages() []Step {
 func (w *writer) pullImages() []Step {
 	from := w.ref(sample, example)
 	pull := func(client string, words ...string) Step {
-		s := Step{Client: client, Title: w.say("Pull with "+client, "使用 "+client+" 拉取")}
+		s := Step{Client: client, Title: w.say("Pull with "+client, "使用 "+client+" 拉取"),
+			Text: w.say(sample+":"+example+" stands for an image of "+w.Org+".", "以 "+w.Org+" 中的镜像 "+sample+":"+example+" 为例。")}
 		if !w.Public {
 			s.Commands = w.loginOf(client).Commands
 		}
