@@ -230,6 +230,15 @@ func TestAPI(t *testing.T) {
 	if len(versions) != 2 || one.Version != "1.0.0" {
 		t.Errorf("%+v %+v", versions, one)
 	}
+	w.upload(201, "/chart/api/team/charts", pack("web", "3.0.0-rc.1", "a"))
+	w.upload(201, "/chart/api/team/charts", pack("early", "0.1.0-rc.1", "a"))
+	for name, want := range map[string]string{"web": "2.0.0", "early": "0.1.0-rc.1"} {
+		if get("/chart/api/team/charts/"+name+"/latest", 200, &one); one.Version != want {
+			t.Errorf("the latest of %s is %s", name, one.Version)
+		}
+	}
+	w.send("admin", "DELETE", "/chart/api/team/charts/web/3.0.0-rc.1", nil)
+	w.send("admin", "DELETE", "/chart/api/team/charts/early/0.1.0-rc.1", nil)
 	get("/chart/api/team/charts/none", 404, nil)
 	get("/chart/api/team/charts/web/3.0.0", 404, nil)
 	for path, want := range map[string]int{"": 200, "/web": 200, "/none": 404, "/web/1.0.0": 200, "/web/latest": 200, "/web/3.0.0": 404} {

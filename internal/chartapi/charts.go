@@ -114,7 +114,8 @@ func (a *API) version(c *call) error {
 	}
 	i := slices.IndexFunc(versions, func(v *chart.Version) bool { return v.Version == c.path["version"] })
 	if c.path["version"] == "latest" {
-		i = 0
+		// As helm means it: a pre-release only where there is nothing else.
+		i = max(0, slices.IndexFunc(versions, func(v *chart.Version) bool { return !v.Prerelease() }))
 	}
 	if i < 0 {
 		return fault.New(fault.TagUnknown, "The chart %s has no such version.", c.path["chart"])

@@ -578,6 +578,44 @@ func TestRetentionTakesTooLong(t *testing.T) {
 	w.hasTags(app, "new t0399")
 }
 
+// A run that fails removes nothing of what it had in hand, says so, and is made
+// again.
+func TestRetentionFails(t *testing.T) {
+	w := open(t, registry.Options{})
+	for i := range 3 {
+		w.push(app, fmt.Sprintf("v%d", i), w.image(app, fmt.Sprint(i), 10))
+	}
+	w.exec(`CREATE TABLE holds (tag BIGINT NOT NULL REFERENCES tag(id))`)
+	w.exec(`INSERT INTO holds SELECT id FROM tag WHERE name = 'v0'`)
+	id, err := w.CreateRetention(w.ctx, w.admin, app, policyOf(number(1)))
+	w.must(err)
+	w.act()
+	w.hasTags(app, "v0 v1 v2")
+	s, err := w.RetentionStatus(w.ctx, w.admin, app, id)
+	w.must(err)
+	if s.State != registry.RetentionFailed || s.Error == "" || strings.Contains(s.Error, "holds") || !s.Next.After(time.Now()) || s.Next.After(time.Now().Add(time.Minute)) || !s.Looked.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	w.exec(`DELETE FROM holds`)
+	w.exec(`UPDATE job SET due = 0`)
+	w.act()
+	w.hasTags(app, "v2")
+	if s, err = w.RetentionStatus(w.ctx, w.admin, app, id); err != nil || s.State != registry.RetentionIdle || s.Error != "" || s.Removed != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+
+	// One that is put aside says so until the policy has looked again.
+	w.exec(`INSERT INTO job (kind, account, key, about, payload, state, attempts, due, claim, error, created, updated)
+		SELECT 'retention', account, CAST(id AS TEXT), path, '{}', 'dead', 1, 0, '', 'broken', 0, $1 FROM repository`, time.Now().Add(time.Second).UnixMicro())
+	if s, err = w.RetentionStatus(w.ctx, w.admin, app, id); err != nil || s.State != registry.RetentionFailed || s.Error != "broken" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	w.exec(`UPDATE job SET updated = 0`)
+	if s, err = w.RetentionStatus(w.ctx, w.admin, app, id); err != nil || s.State != registry.RetentionIdle || s.Error != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 // Those who wait for what retention does are told, once for some tags together.
 func TestRetentionEvents(t *testing.T) {
 	w := open(t, registry.Options{})
@@ -642,6 +680,24 @@ func TestRetentionDaily(t *testing.T) {
 	w.act("retention-daily")
 	if n := w.waiting(); n != 0 {
 		t.Errorf("%d jobs, and all have looked today", n)
+	}
+}
+
+// A node that starts while the daily job is under way leaves it to that job to
+// queue the next: beside one that waits until tomorrow it would not be tried
+// again today where it fails.
+func TestRetentionDailyIsUnderWay(t *testing.T) {
+	w := open(t, registry.Options{})
+	w.must(w.DailyNow(w.ctx))
+	w.exec(`UPDATE job SET state = 'running', claim = 'another', due = due + $1`, time.Now().Add(time.Hour).UnixMicro())
+	w.must(w.Schedule(w.ctx))
+	if n := w.number(`SELECT count(*) FROM job`); n != 1 {
+		t.Fatalf("%d daily jobs", n)
+	}
+	w.exec(`UPDATE job SET due = 0`) // the other node is gone
+	w.act("retention-daily")
+	if due := time.UnixMicro(w.number(`SELECT due FROM job WHERE state = 'waiting'`)); time.Until(due) <= 0 || time.Until(due) > 24*time.Hour {
+		t.Errorf("the next is at %s", due)
 	}
 }
 

@@ -18,9 +18,16 @@ const policiesPerBatch = 100
 // nextMidnight is the next 00:00 UTC behind t.
 func nextMidnight(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour) }
 
-// scheduleRetention makes sure that the daily job is there.
+// scheduleRetention makes sure that the daily job is there. One that is under
+// way queues the next: should it fail, it is not to be put off until that.
 func (r *Registry) scheduleRetention(ctx context.Context) error {
-	return r.update(ctx, func(tx *db.Tx) error { return r.addDaily(tx) })
+	return r.update(ctx, func(tx *db.Tx) error {
+		runs, err := exists(tx, `SELECT 1 FROM job WHERE kind = $1 AND state = 'running' LIMIT 1`, kindRetentionDaily)
+		if err != nil || runs {
+			return err
+		}
+		return r.addDaily(tx)
+	})
 }
 
 func (r *Registry) addDaily(tx *db.Tx) error {

@@ -26,7 +26,7 @@ type TagItem struct {
 	Config    oci.Digest // empty: the manifest has none
 	Size      int64      // config and layers; of an index, of all its children
 	Created   time.Time
-	Updated   time.Time // when it was last pointed to something else
+	Updated   time.Time // the last push; one that found it as it was is noted once an hour
 	Manifest  []byte    // where it was asked for
 }
 
