@@ -98,7 +98,7 @@ func parseSignature(r *Request) (*signature, error) {
 func parseAuthorization(value string) (*signature, error) {
 	algorithm, rest, _ := strings.Cut(value, " ")
 	if algorithm != SignatureAlgorithm {
-		return nil, errors.New("Authorization takes " + SignatureAlgorithm + ", or Bearer with an access credential; a token goes into X-Auth-Token, and a password is not taken here")
+		return nil, errors.New("the header Authorization takes " + SignatureAlgorithm + ", or Bearer with an access credential; a token goes into X-Auth-Token, and a password is not taken here")
 	}
 	s := &signature{}
 	parts := strings.SplitN(rest, ",", 4)
