@@ -18,6 +18,9 @@ type Login struct{ User, Password string }
 // Admin is the login of the administrator that the first start makes.
 func (s *Server) Admin() Login { return Login{"admin", adminPassword} }
 
+// Binary is the path of the program.
+func (s *Server) Binary() string { return s.binary }
+
 // Command runs a subcommand of berth on the server's data directory, with
 // input as its standard input, and returns its output.
 func (s *Server) Command(input string, args ...string) ([]byte, error) {
