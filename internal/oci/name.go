@@ -67,7 +67,7 @@ func ParseOrganization(s string) (string, error) {
 	// repository has its organization, or clients take them for another.
 	switch s {
 	case "manage", "library", "api", "charts":
-		return "", fault.New(fault.Reserved, "The name %s is reserved.", s)
+		return "", fault.New(fault.Reserved, "The name %s is reserved: choose another.", s)
 	}
 	return s, nil
 }

@@ -34,7 +34,7 @@ var faults = map[fault.Code]wire{
 	fault.Unauthorized:     {http.StatusUnauthorized, "UNAUTHORIZED"},
 	fault.Denied:           {http.StatusForbidden, "DENIED"},
 	fault.Foreign:          {http.StatusForbidden, "DENIED"},
-	fault.Reserved:         {http.StatusBadRequest, "NAME_INVALID"},
+	fault.Reserved:         {http.StatusNotFound, "NAME_UNKNOWN"}, // docker repeats a push with an invalid name for a minute
 	fault.AccountUnknown:   {http.StatusNotFound, "NAME_UNKNOWN"},
 	fault.UserUnknown:      {http.StatusNotFound, "NAME_UNKNOWN"},
 	fault.KeyUnknown:       {http.StatusNotFound, "NAME_UNKNOWN"},
