@@ -3,14 +3,12 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"berth.dev/berth/internal/db"
 	"berth.dev/berth/internal/fault"
-	"berth.dev/berth/internal/helm"
 	"berth.dev/berth/internal/iam"
 	"berth.dev/berth/internal/oci"
 )
@@ -210,95 +208,6 @@ func (r *Registry) May(ctx context.Context, who iam.Caller, name oci.Name, do ia
 	return err
 }
 
-func (r *Registry) createRepo(tx *db.Tx, who iam.Caller, o orgRow, name oci.Name, s RepoSpec) (repoRow, error) {
-	if o.Kind == kindChart {
-		if err := helm.CheckName(name.Repository()); err != nil {
-			return repoRow{}, err
-		}
-	}
-	if err := lockOrg(tx, o); err != nil {
-		return repoRow{}, err
-	}
-	rp, err := db.One[repoRow](tx.Context(), tx, `INSERT INTO repository
-			(organization, account, path, name, public, category, description, creator, creator_name, created, updated, chart)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11) ON CONFLICT (path) DO NOTHING RETURNING `+repoColumns,
-		o.ID, o.Account, string(name), name.Repository(), s.Public, s.Category, s.Description, who.User, creatorName(who), tx.Micros(), o.Kind == kindChart)
-	if errors.Is(err, db.ErrNone) {
-		return rp, fault.New(fault.Exists, "The repository %s exists already.", name)
-	}
-	if err != nil {
-		return rp, err
-	}
-	tx.Invalidate(repoKey(name))
-	r.touching(tx, rp.ID) // the push that created it need not write the time again
-	if err := r.iam.Audit(tx, who, iam.CreateRepo, string(name), "ok"); err != nil {
-		return rp, err
-	}
-	return rp, r.addRepo(tx, who, rp, repoKind{o.ID, s.Category, s.Public})
-}
-
-// addRepo adds a new repository to the sums. Errors: Quota, with the detail "repo".
-func (r *Registry) addRepo(tx *db.Tx, who iam.Caller, rp repoRow, k repoKind) error {
-	if limit := int64(r.o.ReposPerOwner); limit > 0 && !who.Operator() {
-		if err := lockQuota(tx, rp.Account); err != nil {
-			return err
-		}
-		now, err := used(tx.Context(), tx, rp.Account)
-		if err != nil {
-			return err
-		}
-		if now.repos >= limit {
-			return fault.New(fault.Quota, "The account has %d repositories, which is its quota: delete one before you create %s.", now.repos, rp.Path).With("repo")
-		}
-	}
-	if err := r.addUsage(tx, rp.Account, change{repos: 1}); err != nil {
-		return err
-	}
-	return r.countRepos(tx, rp.Account, map[repoKind]int64{k: 1})
-}
-
-// lockOrg makes sure that the organization is not deleted under the caller, who
-// has just read it: deleting locks the row before it looks for repositories.
-func lockOrg(tx *db.Tx, o orgRow) error {
-	lock := tx.ForKeyShare()
-	if lock == "" {
-		return nil
-	}
-	_, err := db.One[int64](tx.Context(), tx, `SELECT id FROM organization WHERE id = $1`+lock, o.ID)
-	if errors.Is(err, db.ErrNone) {
-		return fault.New(fault.OrgUnknown, "The organization %s does not exist.", o.Name)
-	}
-	return err
-}
-
-// CreateRepo makes an empty repository. It looks at the caller's right on the
-// organization alone. Errors: OrgUnknown, Denied, Invalid, TooLong, Exists.
-func (r *Registry) CreateRepo(ctx context.Context, who iam.Caller, name oci.Name, s RepoSpec) (Repo, error) {
-	var err error
-	if s.Category, err = category(s.Category); err != nil {
-		return Repo{}, err
-	}
-	if err := checkDescription(s.Description); err != nil {
-		return Repo{}, err
-	}
-	_, err = db.Update(ctx, r.db, func(tx *db.Tx) (repoRow, error) {
-		o, err := orgByName(tx.Context(), tx, name.Organization())
-		if err != nil {
-			return repoRow{}, err
-		}
-		on := o.resource()
-		on.Name = string(name)
-		if err := r.iam.Allow(tx, who, iam.CreateRepo, on); err != nil {
-			return repoRow{}, err
-		}
-		return r.createRepo(tx, who, o, name, s)
-	})
-	if err != nil {
-		return Repo{}, err
-	}
-	return r.Repo(ctx, who, name)
-}
-
 type repoView struct {
 	ID, OrgID               int64
 	Account, Path           string
@@ -331,133 +240,6 @@ func (r *Registry) Repo(ctx context.Context, who iam.Caller, name oci.Name) (Rep
 		return Repo{}, fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
 	}
 	return v.repo(), err
-}
-
-// UpdateRepo changes a repository's attributes. Errors: RepoUnknown, Denied, Invalid, TooLong.
-func (r *Registry) UpdateRepo(ctx context.Context, who iam.Caller, name oci.Name, p RepoPatch) error {
-	if p.Category != nil {
-		c, err := category(*p.Category)
-		if err != nil {
-			return err
-		}
-		p.Category = &c
-	}
-	if p.Description != nil {
-		if err := checkDescription(*p.Description); err != nil {
-			return err
-		}
-	}
-	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
-		var none struct{}
-		rp, err := r.repoFor(tx, who, name, iam.UpdateRepo)
-		if err != nil {
-			return none, err
-		}
-		was, err := kindOf(tx, rp.ID, name, tx.ForNoKeyUpdate())
-		if err != nil {
-			return none, err
-		}
-		is := was
-		if p.Public != nil {
-			is.public = *p.Public
-		}
-		if p.Category != nil {
-			is.category = *p.Category
-		}
-		if _, err := tx.Exec(`UPDATE repository SET public = $2, category = $3, description = coalesce($4, description), updated = $5 WHERE id = $1`,
-			rp.ID, is.public, is.category, p.Description, tx.Micros()); err != nil {
-			return none, err
-		}
-		tx.Invalidate(repoKey(name))
-		if err := r.iam.Audit(tx, who, iam.UpdateRepo, string(name), "ok"); err != nil {
-			return none, err
-		}
-		if is != was {
-			if err := r.countRepos(tx, rp.Account, map[repoKind]int64{was: -1, is: 1}); err != nil {
-				return none, err
-			}
-		}
-		if is.public != was.public {
-			return none, r.iam.Raise(tx, rp.Account)
-		}
-		return none, nil
-	})
-	return err
-}
-
-// kindOf reads what a repository is counted by, and locks its row.
-func kindOf(tx *db.Tx, id int64, name oci.Name, lock string) (repoKind, error) {
-	type row struct {
-		Organization int64
-		Category     string
-		Public       bool
-	}
-	k, err := db.One[row](tx.Context(), tx, `SELECT organization, category, public FROM repository WHERE id = $1 AND organization <> 0`+lock, id)
-	if errors.Is(err, db.ErrNone) {
-		err = fault.New(fault.RepoUnknown, "The repository %s does not exist.", name)
-	}
-	return repoKind{k.Organization, k.Category, k.Public}, err
-}
-
-// DeleteRepoAndTags removes all tags of a repository, some at a time, and then
-// the repository. Where it is cut off it can be called again; a tag that is
-// pushed meanwhile ends it. Errors: those of DeleteRepo.
-func (r *Registry) DeleteRepoAndTags(ctx context.Context, who iam.Caller, name oci.Name) error {
-	if err := r.dropAllTags(ctx, who, name, true); err != nil {
-		return err
-	}
-	return r.DeleteRepo(ctx, who, name)
-}
-
-// DeleteRepo removes a repository without tags. Its name is free at once; the
-// collector empties what is left of it. Errors: RepoUnknown, Denied, NotEmpty.
-func (r *Registry) DeleteRepo(ctx context.Context, who iam.Caller, name oci.Name) error {
-	_, err := db.Update(ctx, r.db, func(tx *db.Tx) (struct{}, error) {
-		var none struct{}
-		rp, err := r.repoFor(tx, who, name, iam.DeleteRepo)
-		if err != nil {
-			return none, err
-		}
-		// Pushes lock the repository's row too, before they add anything.
-		kind, err := kindOf(tx, rp.ID, name, tx.ForUpdate())
-		if err != nil {
-			return none, err
-		}
-		tag, err := db.One[string](tx.Context(), tx, `SELECT name FROM tag WHERE repository = $1 LIMIT 1`, rp.ID)
-		if err == nil {
-			return none, fault.New(fault.NotEmpty, "The repository %s still has tags, %s among them: delete these first, or use force.", name, tag)
-		}
-		if !errors.Is(err, db.ErrNone) {
-			return none, err
-		}
-		if _, err := tx.Exec(`DELETE FROM repo_grant WHERE repository = $1`, rp.ID); err != nil {
-			return none, err
-		}
-		if _, err := tx.Exec(`DELETE FROM share WHERE repository = $1`, rp.ID); err != nil {
-			return none, err
-		}
-		if err := r.dropRules(tx, rp); err != nil {
-			return none, err
-		}
-		if _, err := tx.Exec(`UPDATE repository SET path = $2, organization = 0, public = false, shares = 0 WHERE id = $1`, rp.ID, fmt.Sprintf("!%d", rp.ID)); err != nil {
-			return none, err
-		}
-		if err := r.review(tx, rp.ID, "", kindRepo, 0); err != nil {
-			return none, err
-		}
-		tx.Invalidate(repoKey(name))
-		if err := r.iam.Audit(tx, who, iam.DeleteRepo, string(name), "ok"); err != nil {
-			return none, err
-		}
-		if err := r.addUsage(tx, rp.Account, change{repos: -1}); err != nil {
-			return none, err
-		}
-		if err := r.countRepos(tx, rp.Account, map[repoKind]int64{kind: -1}); err != nil {
-			return none, err
-		}
-		return none, r.iam.Raise(tx, rp.Account)
-	})
-	return err
 }
 
 // lockRepo makes sure that the repository is not deleted under the caller.
