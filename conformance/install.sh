@@ -121,7 +121,7 @@ kubernetes() {
   say "built Kubernetes $version in $((SECONDS - begin)) s"
 }
 
-packages skopeo podman runc strace curl
+packages skopeo podman runc strace curl jq
 command -v etcd >/dev/null || packages etcd-server
 [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/initdb')" ] || packages postgresql
 docker_command
