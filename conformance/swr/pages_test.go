@@ -71,7 +71,7 @@ func TestPages(t *testing.T) {
 		has   string // the blocks that are run
 		count int
 	}{
-		{"management.md", "", 9}, {"rules.md", "/retentions", 1}, {"undo.md", "/v2/manage/settings", 1}, {"charts.md", `"Charts of the platform team"`, 1},
+		{"management.md", "", 9}, {"archives.md", "curl ", 2}, {"rules.md", "/retentions", 1}, {"undo.md", "/v2/manage/settings", 1}, {"charts.md", `"Charts of the platform team"`, 1},
 		{"credentials.md", "/v2/manage/credentials", 1}, {"credentials.md", "berth credential create --description", 1}, {"webhooks.md", "/webhooks", 1},
 	} {
 		n := 0
@@ -89,6 +89,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	c := exec.CommandContext(t.Context(), "bash")
+	c.Dir = t.TempDir()
 	c.Stdin = strings.NewReader(script)
 	c.Env = append(c.Environ(), "PROGRAM="+s.Binary(), "DATA="+s.Data, "BERTH="+s.URL(), "URL="+s.URL(), "PASSWORD="+s.Admin().Password,
 		"ALICE_PASSWORD=a-password-of-alice", "BOB_PASSWORD=a-password-of-bob")
