@@ -99,7 +99,8 @@ func (l *Limits) permit(do Action, r rule, on Resource) bool {
 			return false
 		}
 	default:
-		if r.scope != onContent {
+		// A list of the account may be narrowed to one organization.
+		if r.scope != onContent && do != ListRepos {
 			return false
 		}
 	}

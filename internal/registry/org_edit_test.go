@@ -225,9 +225,21 @@ func TestCatalogOfLimitedCredential(t *testing.T) {
 				t.Errorf("%q in pages of %d: %q, want %s", tt.in, n, got, tt.want)
 			}
 		}
-		_, err = w.ListRepos(w.ctx, who, registry.RepoFilter{}, registry.Order{}, registry.Window{Limit: 10})
-		if (err == nil) != (tt.in == "") {
-			t.Errorf("%q lists repositories: %v", tt.in, err)
+		// A list is one of the account, or of an organization; of which it finds all or none.
+		for _, org := range []string{"", "acme", "acme-two", "other", "acm", "none"} {
+			l, err := w.ListRepos(w.ctx, who, registry.RepoFilter{Org: org, OrgPart: true}, registry.Order{By: registry.SortName}, registry.Window{Limit: 10})
+			may := tt.in == "" || slices.Contains(strings.Fields(tt.in), org) && org != "none"
+			if (err == nil) != may {
+				t.Errorf("%q lists repositories of %q: %v", tt.in, org, err)
+			}
+			for _, i := range l.Items {
+				if tt.in != "" && i.Name.Organization() != org {
+					t.Errorf("%q lists %s under %q", tt.in, i.Name, org)
+				}
+			}
+			if org == "acme" && may && len(l.Items) != 2 {
+				t.Errorf("%q lists %d repositories", tt.in, len(l.Items))
+			}
 		}
 	}
 }

@@ -139,7 +139,17 @@ type repoListing struct {
 }
 
 func (r *Registry) repoListing(ctx context.Context, who iam.Caller, f RepoFilter) (*repoListing, error) {
-	if err := r.iam.Check(ctx, who, iam.ListRepos, iam.Resource{Account: who.Account}); err != nil {
+	on := iam.Resource{Account: who.Account}
+	if f.Org != "" {
+		o, err := r.org(ctx, f.Org)
+		if err != nil && !fault.Is(err, fault.OrgUnknown) {
+			return nil, err
+		}
+		if err == nil && o.Account == who.Account {
+			on.Name = o.Name // which a credential may be limited to
+		}
+	}
+	if err := r.iam.Check(ctx, who, iam.ListRepos, on); err != nil {
 		return nil, err
 	}
 	l := &repoListing{r: r, filter: f}
