@@ -32,19 +32,25 @@ type API struct {
 	iam    *iam.Authority
 	origin *web.Origin
 
-	metrics map[string]*web.Route // by the name of the route
+	routes  []served
 	unknown *web.Route
+}
+
+// served is a route as requests are held against it.
+type served struct {
+	*route
+	parts   []string // of the pattern
+	metrics *web.Route
 }
 
 // New assembles the API.
 func New(r *registry.Registry, c *chart.Charts, a *iam.Authority, o Options) *API {
 	metrics := cmp.Or(o.Metrics, web.NewMetrics(nil))
-	api := &API{reg: r, charts: c, iam: a, origin: cmp.Or(o.Origin, &web.Origin{}), metrics: map[string]*web.Route{}}
+	api := &API{reg: r, charts: c, iam: a, origin: cmp.Or(o.Origin, &web.Origin{})}
 	fail := func(w http.ResponseWriter, r *http.Request, err error) { api.fail(&call{w: w, r: r}, err) }
-	for _, rt := range routes {
-		if api.metrics[rt.name] == nil {
-			api.metrics[rt.name] = metrics.Route("chart_"+rt.name, fail)
-		}
+	for i := range routes {
+		rt := &routes[i]
+		api.routes = append(api.routes, served{rt, strings.Split(rt.pattern, "/"), metrics.Route("chart_"+rt.name, fail)})
 	}
 	api.unknown = metrics.Route("chart_unknown", fail)
 	return api
@@ -101,28 +107,27 @@ type call struct {
 
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: w, r: r}
-	rt, err := c.match()
+	rt, err := c.match(a.routes)
 	if err != nil {
 		web.Of(w).Serve(a.unknown)
 		a.fail(c, err)
 		return
 	}
-	web.Of(w).Serve(a.metrics[rt.name])
-	if err := a.serve(c, rt); err != nil {
+	web.Of(w).Serve(rt.metrics)
+	if err := a.serve(c, rt.route); err != nil {
 		a.fail(c, err)
 	}
 }
 
 // match finds the route by path and method. Nothing is cleaned and nothing
 // redirected.
-func (c *call) match() (*route, error) {
+func (c *call) match(routes []served) (*served, error) {
 	parts := strings.Split(c.r.URL.Path, "/")
 	api := len(parts) > 2 && parts[2] == "api"
 	var allow []string
 	for i := range routes {
 		rt := &routes[i]
-		pattern := strings.Split(rt.pattern, "/")
-		if api != (pattern[2] == "api") || !fits(pattern, parts) {
+		if api != (rt.parts[2] == "api") || !fits(rt.parts, parts) {
 			continue
 		}
 		if !slices.Contains(rt.methods, c.r.Method) {
@@ -130,7 +135,7 @@ func (c *call) match() (*route, error) {
 			continue
 		}
 		c.path = map[string]string{}
-		for j, p := range pattern {
+		for j, p := range rt.parts {
 			if name, ok := strings.CutPrefix(p, "{"); ok {
 				c.path[strings.TrimSuffix(name, "}")] = parts[j]
 			}
