@@ -53,7 +53,7 @@ type Job struct {
 	Key      string // what it works on
 	About    string // the same for people
 	State    State
-	Attempts int // begun; those that the process did not survive count until one was ended
+	Attempts int // begun
 	Due      time.Time
 	Error    string // why the last attempt failed; empty: none did
 	Created  time.Time
@@ -61,7 +61,6 @@ type Job struct {
 
 	payload string
 	claim   string
-	crashed int  // attempts among the last ones that nobody ended
 	done    bool // by Done, and committed
 }
 
@@ -136,13 +135,12 @@ type row struct {
 	Error                            string
 	Created, Updated                 int64
 	Payload, Claim                   string
-	Crashed                          int64
 }
 
-const columns = `id, kind, account, key, about, state, attempts, due, error, created, updated, payload, claim, crashed`
+const columns = `id, kind, account, key, about, state, attempts, due, error, created, updated, payload, claim`
 
 func (r row) job() *Job {
 	at := func(us int64) time.Time { return time.UnixMicro(us).UTC() }
 	return &Job{ID: r.ID, Kind: r.Kind, Account: r.Account, Key: r.Key, About: r.About, State: State(r.State), Attempts: int(r.Attempts),
-		Due: at(r.Due), Error: r.Error, Created: at(r.Created), Updated: at(r.Updated), payload: r.Payload, claim: r.Claim, crashed: int(r.Crashed)}
+		Due: at(r.Due), Error: r.Error, Created: at(r.Created), Updated: at(r.Updated), payload: r.Payload, claim: r.Claim}
 }

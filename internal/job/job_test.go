@@ -412,7 +412,7 @@ func TestRestart(t *testing.T) {
 	w.add(q, job.New{Kind: "k", Key: "x"})
 	<-begun
 	stop()
-	if jobs := w.list(q, job.Filter{}); len(jobs) != 1 || jobs[0].State != job.Waiting {
+	if jobs := w.list(q, job.Filter{}); len(jobs) != 1 || jobs[0].State != job.Waiting || jobs[0].Attempts != 0 || jobs[0].Error != "" {
 		t.Fatalf("after the end: %+v", jobs)
 	}
 	// A process that was killed leaves its claim.
@@ -591,47 +591,14 @@ func TestKillsTheServer(t *testing.T) {
 	q := job.NewQueue(w.db, nil)
 	w.add(q, job.New{Kind: "k", Key: "x"})
 	w.must(w.change(func(tx *db.Tx) error {
-		_, err := tx.Exec(`UPDATE job SET state = 'running', claim = 'killed', attempts = 7, crashed = 7, due = $1`, tx.Micros()-1)
+		_, err := tx.Exec(`UPDATE job SET state = 'running', claim = 'killed', attempts = 22, due = $1`, tx.Micros()-1)
 		return err
 	}))
 	var s seen
-	node, _ := w.node(job.Kind{Name: "k", Run: func(context.Context, *job.Job) error { s.add("again"); return nil }})
+	w.node(job.Kind{Name: "k", Attempts: 2, Run: func(context.Context, *job.Job) error { s.add("again"); return nil }})
 	w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{State: job.Dead})) == 1 })
 	if n := len(s.all()); n > 0 {
 		t.Errorf("it was tried %d times more", n)
-	}
-	id := w.list(q, job.Filter{})[0].ID
-	w.must(w.change(func(tx *db.Tx) error {
-		j, err := job.Find(tx, id)
-		if err != nil {
-			return err
-		}
-		return node.Retry(tx, j)
-	}))
-	w.until("it is done once somebody asks for it", func() bool { return len(w.list(q, job.Filter{})) == 0 })
-	if n := len(s.all()); n != 1 {
-		t.Errorf("it was tried %d times more", n)
-	}
-}
-
-// Attempts that the process did not survive are not the job's failures.
-func TestCrashesAreNoFailures(t *testing.T) {
-	w := open(t)
-	q := job.NewQueue(w.db, nil)
-	w.add(q, job.New{Kind: "k", Key: "x"})
-	w.must(w.change(func(tx *db.Tx) error {
-		_, err := tx.Exec(`UPDATE job SET state = 'running', claim = 'killed', attempts = 6, crashed = 5, due = $1`, tx.Micros()-1)
-		return err
-	}))
-	var s seen
-	w.node(job.Kind{Name: "k", Attempts: 3, Pause: soon, Run: func(_ context.Context, j *job.Job) error {
-		s.add(fmt.Sprint(j.Attempts))
-		return errors.New("no")
-	}})
-	w.until("the job is dead", func() bool { return len(w.list(q, job.Filter{State: job.Dead})) == 1 })
-	// One attempt had begun before the crashes, the crashed ones do not count.
-	if got := s.all(); !slices.Equal(got, []string{"7", "2", "3"}) {
-		t.Errorf("attempts %v", got)
 	}
 }
 

@@ -87,7 +87,7 @@ func (q *Queue) Retry(tx *db.Tx, j *Job) error {
 	case Running:
 		return nil
 	case Dead:
-		n, err := tx.Exec(`UPDATE job SET state = 'waiting', attempts = 0, crashed = 0, due = $2, created = $2, updated = $2 WHERE id = $1
+		n, err := tx.Exec(`UPDATE job SET state = 'waiting', attempts = 0, due = $2, created = $2, updated = $2 WHERE id = $1
 			AND NOT EXISTS (SELECT 1 FROM job w WHERE w.kind = $3 AND w.key = $4 AND w.state = 'waiting')`, j.ID, tx.Micros(), j.Kind, j.Key)
 		if err != nil {
 			return err

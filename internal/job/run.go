@@ -25,7 +25,7 @@ const (
 	leaving  = 10 * time.Second // for what runs when the process ends
 	maxError = 2000             // bytes of an error that are kept
 	accounts = 100              // whose turn one look considers
-	crashes  = 8                // attempts in a row in which the process died, as it may because of them
+	crashes  = 20               // attempts beyond a kind's own in which the process died, as it may because of them
 )
 
 // Run does jobs until ctx ends. Then nothing more is begun, the contexts of
@@ -119,7 +119,7 @@ func (q *Queue) claim(ctx context.Context, l *lane, n int) ([]*Job, error) {
 	}
 	got, err := db.Update(ctx, q.db, func(tx *db.Tx) (claimed, error) {
 		out := claimed{cursor: l.cursor}
-		take := func(where string, most, crashed int, args ...any) error {
+		take := func(where string, most int, args ...any) error {
 			args = append([]any{"", tx.Micros() + lease.Microseconds(), tx.Micros(), l.Name}, args...)
 			ids, err := db.All[int64](tx.Context(), tx, `SELECT id FROM job j WHERE kind = $1 AND `+where, args[3:]...)
 			if err != nil {
@@ -127,8 +127,8 @@ func (q *Queue) claim(ctx context.Context, l *lane, n int) ([]*Job, error) {
 			}
 			for _, id := range ids[:min(len(ids), most)] {
 				args[0] = rand.Text()
-				r, err := db.One[row](tx.Context(), tx, `UPDATE job SET state = 'running', claim = $1, due = $2, attempts = attempts + 1, crashed = crashed + $5, updated = $3
-					WHERE id = $4 RETURNING `+columns, args[0], args[1], args[2], id, crashed)
+				r, err := db.One[row](tx.Context(), tx, `UPDATE job SET state = 'running', claim = $1, due = $2, attempts = attempts + 1, updated = $3
+					WHERE id = $4 RETURNING `+columns, args[0], args[1], args[2], id)
 				if err != nil {
 					return err
 				}
@@ -137,7 +137,7 @@ func (q *Queue) claim(ctx context.Context, l *lane, n int) ([]*Job, error) {
 			return nil
 		}
 		lock := tx.ForUpdate() + tx.SkipLocked()
-		if err := take(`state = 'running' AND due <= $2 ORDER BY due LIMIT $3`+lock, n, 1, tx.Micros(), n); err != nil {
+		if err := take(`state = 'running' AND due <= $2 ORDER BY due LIMIT $3`+lock, n, tx.Micros(), n); err != nil {
 			return out, err
 		}
 		wrapped := false
@@ -165,7 +165,7 @@ func (q *Queue) claim(ctx context.Context, l *lane, n int) ([]*Job, error) {
 				continue
 			}
 			if err := take(`state = 'waiting' AND account = $2 AND due <= $3 AND NOT EXISTS (SELECT 1 FROM job r WHERE r.kind = j.kind AND r.key = j.key AND r.state = 'running')
-				ORDER BY due LIMIT $4`+lock, most, 0, account, tx.Micros(), most); err != nil {
+				ORDER BY due LIMIT $4`+lock, most, account, tx.Micros(), most); err != nil {
 				return out, err
 			}
 		}
@@ -218,8 +218,8 @@ func (q *Queue) guarded(ctx context.Context, l *lane, j *Job) (err error) {
 			err = errors.New(broke)
 		}
 	}()
-	if j.crashed >= crashes {
-		return Permanent(fmt.Errorf("the server ended in the middle of the last %d attempts", j.crashed))
+	if l.Attempts > 0 && j.Attempts > l.Attempts+crashes {
+		return Permanent(errors.New("the server ended in the middle of every attempt"))
 	}
 	return l.Run(ctx, j)
 }
@@ -262,12 +262,11 @@ func (q *Queue) finish(ctx context.Context, l *lane, j *Job, failed error, ended
 	var snooze snoozed
 	var final permanent
 	again := errors.As(failed, &snooze)
-	tried := j.Attempts - j.crashed // that a crash ended is not the job's fault
 	dead := errors.As(failed, &final)
 	if failed != nil && !again && !ended {
 		q.failures.Add(1)
-		dead = dead || l.Attempts > 0 && tried >= l.Attempts || l.GiveUp > 0 && time.Since(j.Created) >= l.GiveUp
-		q.log.WarnContext(ctx, "a job failed", "kind", j.Kind, "job", j.ID, "about", j.About, "attempt", tried, "dead", dead, "err", failed)
+		dead = dead || l.Attempts > 0 && j.Attempts >= l.Attempts || l.GiveUp > 0 && time.Since(j.Created) >= l.GiveUp
+		q.log.WarnContext(ctx, "a job failed", "kind", j.Kind, "job", j.ID, "about", j.About, "attempt", j.Attempts, "dead", dead, "err", failed)
 	}
 	_, err := db.Update(ctx, q.db, func(tx *db.Tx) (struct{}, error) {
 		var none struct{}
@@ -280,12 +279,12 @@ func (q *Queue) finish(ctx context.Context, l *lane, j *Job, failed error, ended
 		if dead {
 			return none, q.bury(tx, l, j, failed)
 		}
-		due, attempts := tx.Micros()+l.Pause(tried).Microseconds(), tried
+		due, attempts, why := tx.Micros()+l.Pause(j.Attempts).Microseconds(), j.Attempts, text(failed)
 		switch {
 		case again:
 			due, attempts = tx.Micros()+snooze.pause.Microseconds(), attempts-1
 		case ended: // the process: that is not the job's fault
-			due, attempts = tx.Micros(), attempts-1
+			due, attempts, why = tx.Micros(), attempts-1, j.Error
 		}
 		// One that came meanwhile does the same, for what is newer: later where
 		// this one failed, not later where it only waits.
@@ -298,14 +297,14 @@ func (q *Queue) finish(ctx context.Context, l *lane, j *Job, failed error, ended
 			if again {
 				later = `CASE WHEN due > $2 THEN $2 ELSE due END`
 			}
-			_, err := tx.Exec(`UPDATE job SET due = `+later+`, error = $3 WHERE id = $1`, newer[0], due, text(failed))
+			_, err := tx.Exec(`UPDATE job SET due = `+later+`, error = $3 WHERE id = $1`, newer[0], due, why)
 			if err != nil {
 				return none, err
 			}
 			return none, j.Done(tx)
 		}
-		_, err = tx.Exec(`UPDATE job SET state = 'waiting', claim = '', due = $2, attempts = $3, crashed = 0, error = $4, updated = $5 WHERE id = $1`,
-			j.ID, due, attempts, text(failed), tx.Micros())
+		_, err = tx.Exec(`UPDATE job SET state = 'waiting', claim = '', due = $2, attempts = $3, error = $4, updated = $5 WHERE id = $1`,
+			j.ID, due, attempts, why, tx.Micros())
 		tx.AfterCommit(q.Wake)
 		return none, err
 	})
